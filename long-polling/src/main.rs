@@ -1,0 +1,59 @@
+//! Long polling: the client asks, the server answers when there is something to tell.
+//!
+//! Run it with `cargo run -p long-polling`, open <http://localhost:8002/html/index.html>, or ask it
+//! yourself, and send a message from another terminal:
+//!
+//! ```text
+//! curl -i localhost:8002/api/messages/long-poll
+//! curl -i localhost:8002/api/messages --json '{"update": "Hello"}'
+//! ```
+
+use std::{iter, time::Duration};
+
+use actix_web::http::{StatusCode, header::HeaderMap};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use feed::Feed;
+use tokio::time::timeout;
+
+/// How many seconds a request is held when the client asks for no other time.
+const WAIT: u64 = 25;
+/// How many seconds a request is held at the most.
+const MAX_WAIT: u64 = 60;
+
+/// What is newer than `?after=ID`, as soon as there is something; 204 when nothing came in time.
+/// Without `after`: whatever comes next.
+async fn long_poll(request: HttpRequest, feed: web::Data<Feed>) -> Result<HttpResponse, Error> {
+    let mut reader = feed.reader(feed::after(&request)?);
+    let preferred = preferred_wait(request.headers());
+    let wait = Duration::from_secs(preferred.unwrap_or(WAIT));
+    drop(request); // its buffers are not held for as long as the answer is
+
+    let news = timeout(wait, reader.next()).await;
+    let mut response = HttpResponse::Ok();
+    if let Some(seconds) = preferred {
+        response.insert_header(("Preference-Applied", format!("wait={seconds}")));
+    }
+    Ok(match news {
+        Ok(first) => response.json(iter::once(first).chain(reader.newer()).collect::<Vec<_>>()),
+        Err(_) => response.status(StatusCode::NO_CONTENT).finish(),
+    })
+}
+
+/// The seconds of `Prefer: wait=N`, the first of them (RFC 7240 §2 and §4.3), if one is there.
+fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
+    let fields = headers.get_all("Prefer").filter_map(|field| field.to_str().ok());
+    let mut preferences = fields.flat_map(|field| field.split(','));
+    let wait = preferences.find_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"'))
+    })?;
+    feed::parse_id(wait).map(|seconds| seconds.min(MAX_WAIT))
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    feed::serve(8002, env!("CARGO_MANIFEST_DIR"), |routes| {
+        routes.route("/api/messages/long-poll", web::get().to(long_poll));
+    })
+    .await
+}

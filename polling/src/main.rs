@@ -1,0 +1,33 @@
+//! Polling: the client asks again and again, the server answers at once.
+//!
+//! Run it with `cargo run -p polling`, open <http://localhost:8001/html/index.html>, or ask it
+//! yourself:
+//!
+//! ```text
+//! curl -i localhost:8001/
+//! curl -i 'localhost:8001/api/messages?after=0'
+//! curl -i localhost:8001/api/messages --json '{"update": "Hello"}'
+//! ```
+
+use actix_web::{Error, HttpRequest, Responder, web};
+use feed::Feed;
+
+/// The newest update. There always is one.
+async fn newest(feed: web::Data<Feed>) -> impl Responder {
+    web::Json(feed.reader(Some(0)).newer().pop())
+}
+
+/// All that is kept, oldest first; with `?after=ID` only what is newer, which may be `[]`.
+async fn newer(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
+    let after = feed::after(&request)?.unwrap_or(0);
+    Ok(web::Json(feed.reader(Some(after)).newer()))
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    feed::serve(8001, env!("CARGO_MANIFEST_DIR"), |routes| {
+        routes.route("/", web::get().to(newest));
+        routes.route("/api/messages", web::get().to(newer));
+    })
+    .await
+}

@@ -1,0 +1,61 @@
+//! Server-sent events: one response that never ends, an event in it for each update.
+//!
+//! Run it with `cargo run -p server-sent-events`, open <http://localhost:8003/html/index.html>, or
+//! listen yourself, and send a message from another terminal:
+//!
+//! ```text
+//! curl -iN localhost:8003/events
+//! curl -i localhost:8003/api/messages --json '{"update": "Hello", "event": "greeting"}'
+//! ```
+
+use std::{convert::Infallible, time::Duration};
+
+use actix_web::{Error, HttpRequest, HttpResponse, Responder, web};
+use feed::{Feed, Update};
+use futures_util::stream::{self, StreamExt as _};
+use tokio::time::timeout;
+
+/// After so much silence comes a comment, so that nobody on the way takes the stream for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How many milliseconds a browser waits before it reconnects by itself.
+const RETRY: &str = "retry: 1000\n\n";
+
+/// The stream (WHATWG HTML §9.2.6). A browser that reconnects sends the last id it saw by itself;
+/// where it is no id, it counts as absent.
+async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
+    let after = feed::after(&request)?;
+    let last_event_id = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok());
+    let reader = feed.reader(last_event_id.and_then(feed::parse_id).or(after));
+
+    let updates = stream::unfold(reader, async |mut reader| {
+        let bytes = match timeout(KEEP_ALIVE, reader.next()).await {
+            Ok(update) => event(&update),
+            Err(_) => ": keep-alive\n\n".into(),
+        };
+        Some((bytes, reader))
+    });
+    let stream = stream::once(async { RETRY.into() }).chain(updates).map(Ok::<_, Infallible>);
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("X-Accel-Buffering", "no")) // a proxy passes each event on at once
+        .streaming(stream))
+}
+
+/// An update as an event. A line end in its text, be it CR, LF or both, ends a line of data: were
+/// it sent as it is, the rest of the text could pass for fields of its own.
+fn event(update: &Update) -> web::Bytes {
+    let name = update.event.iter().map(|name| format!("event: {name}\n"));
+    let text = update.update.replace("\r\n", "\n");
+    let data = text.split(['\r', '\n']).map(|line| format!("data: {line}\n"));
+    let fields: String = name.chain(data).collect();
+    format!("id: {}\n{fields}\n", update.id).into()
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    feed::serve(8003, env!("CARGO_MANIFEST_DIR"), |routes| {
+        routes.route("/server-sent-events", web::get().to(events));
+        routes.route("/events", web::get().to(events));
+    })
+    .await
+}
