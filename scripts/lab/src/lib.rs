@@ -119,8 +119,8 @@ pub fn binary(name: &str) -> PathBuf {
         let release = profile.is_some_and(|folder| folder.ends_with("release"));
         let mut build = std::process::Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         build.args(["build", "--quiet", "--package", name]).args(release.then_some("--release"));
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(built.is_ok_and(|status| status.success()), "{name} does not build");
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(status.is_ok_and(|status| status.success()), "{name} does not build");
     }
     binary
 }
