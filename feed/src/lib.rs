@@ -8,18 +8,15 @@
 
 mod serve;
 
-use std::{collections::VecDeque, sync::Arc, time::UNIX_EPOCH};
-
-use serde::Serialize;
-use tokio::sync::watch;
-
 pub use serve::{after, parse_id, print_line, serve};
+use std::{collections::VecDeque, sync::Arc, time::UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// How many updates are kept. A client that was away for longer goes on from the oldest of them.
 pub const KEPT: usize = 1_000;
 
 /// Something new. As JSON: `{"id":…,"update":"…"}`, and `"event":"…"` where it was given one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, serde::Serialize)]
 pub struct Update {
     /// The microsecond since 1970 in which it was made; always greater than the one before.
     pub id: u64,

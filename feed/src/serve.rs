@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use std::{collections::HashMap, env, fmt, net::ToSocketAddrs as _, path::Path, time::Duration};
 
 use actix_files::Files;
-use actix_web::{App, Error, HttpMessage as _, HttpRequest, HttpResponse, HttpServer, error};
-use actix_web::{middleware::DefaultHeaders, rt::time, web};
+use actix_web::error::{Error, ErrorBadRequest, ErrorPayloadTooLarge, ErrorRequestTimeout};
+use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{middleware::DefaultHeaders, rt, web};
 use serde::Deserialize;
 
 use crate::Feed;
@@ -20,7 +21,7 @@ const MAX_BODY: (usize, Duration) = (4096, Duration::from_secs(10));
 /// 400 where it says something that is no id.
 pub fn after(request: &HttpRequest) -> Result<Option<u64>, Error> {
     let query = web::Query::<HashMap<String, String>>::from_query(request.query_string())?;
-    let no_id = || error::ErrorBadRequest("after takes a whole number, as in after=0");
+    let no_id = || ErrorBadRequest("after takes a whole number, as in after=0");
     query.get("after").map(|id| parse_id(id).ok_or_else(no_id)).transpose()
 }
 
@@ -31,8 +32,7 @@ pub fn parse_id(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Prints one line, whatever a client has put into it: control characters are escaped. Goes on
-/// when nobody reads it.
+/// Prints one line, with a client's control characters escaped; goes on when nobody reads it.
 pub fn print_line(line: impl fmt::Display) {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     let _ = writeln!(io::stdout(), "{}", line.to_string().chars().map(escape).collect::<String>());
@@ -53,19 +53,15 @@ async fn receive(
 ) -> Result<HttpResponse, Error> {
     // A page of another site can't say so: its browser would have to ask first (CORS).
     if !request.content_type().eq_ignore_ascii_case("application/json") {
-        return Err(error::ErrorBadRequest("a message is sent as Content-Type: application/json"));
+        return Err(ErrorBadRequest("a message is sent as Content-Type: application/json"));
     }
-    let body = time::timeout(MAX_BODY.1, body.to_bytes_limited(MAX_BODY.0)).await;
-    let body = body.map_err(|_| error::ErrorRequestTimeout("the message took too long"))?;
-    let body =
-        body.map_err(|_| error::ErrorPayloadTooLarge("a message has at most 4096 bytes"))??;
-    let message: Message = serde_json::from_slice(&body).map_err(|_| {
-        error::ErrorBadRequest(
-            r#"a message is {"update": "TEXT"}, with "event": "NAME" or without"#,
-        )
-    })?;
+    let body = rt::time::timeout(MAX_BODY.1, body.to_bytes_limited(MAX_BODY.0)).await;
+    let body = body.map_err(|_| ErrorRequestTimeout("the message took too long"))?;
+    let body = body.map_err(|_| ErrorPayloadTooLarge("a message has at most 4096 bytes"))??;
+    let expected = r#"a message is {"update": "TEXT"}, with "event": "NAME" or without"#;
+    let message: Message = serde_json::from_slice(&body).map_err(|_| ErrorBadRequest(expected))?;
     let update = feed.publish(&message.update, message.event.as_deref());
-    Ok(HttpResponse::Created().json(update.map_err(error::ErrorBadRequest)?))
+    Ok(HttpResponse::Created().json(update.map_err(ErrorBadRequest)?))
 }
 
 /// Serves a technique's routes, its crate's page and all that is common, at `HOST` and `PORT` from
@@ -86,8 +82,8 @@ pub async fn serve(
 
     let feed = Feed::default();
     let generate = |number| {
-        let text = format!("Real-Time Update {number}");
-        feed.publish(&text, None).map(|_| format!("SENT: {text}"))
+        let update = feed.publish(&format!("Real-Time Update {number}"), None);
+        update.map(|update| format!("SENT: {}", update.update))
     };
     let mut sent = generate(1)?;
 
@@ -115,28 +111,24 @@ pub async fn serve(
     // 5482), as whatever the server still has to say waits behind a full buffer.
     #[cfg(target_os = "linux")]
     let server = server.on_connect(|connection, _| {
-        let socket =
-            connection.downcast_ref::<actix_web::rt::net::TcpStream>().map(socket2::SockRef::from);
+        let socket = connection.downcast_ref::<rt::net::TcpStream>().map(socket2::SockRef::from);
         let _ = socket.map(|socket| socket.set_tcp_user_timeout(Some(Duration::from_secs(30))));
     });
     let server = server.bind(address.as_slice()).map_err(|why| failed(&why))?;
 
-    let listening = format!("Listening at http://localhost:{}", server.addrs()[0].port());
+    let port = server.addrs()[0].port();
     let announce_and_generate = async {
-        print_line(listening);
+        print_line(format_args!("Listening at http://localhost:{port}"));
         for next in 2u64.. {
             print_line(sent);
             if env::var("QUIET").is_ok_and(|quiet| quiet == "1") {
                 break;
             }
-            time::sleep(Duration::from_secs(rand::random_range(2..=9))).await;
+            rt::time::sleep(Duration::from_secs(rand::random_range(2..=9))).await;
             sent = generate(next)?;
         }
         std::future::pending().await
     };
-    tokio::select! {
-        biased; // the server first: by the time it says that it listens, it can be stopped
-        result = server.run() => Ok(result?),
-        result = announce_and_generate => result,
-    }
+    // The server first: by the time it says that it listens, a signal can stop it.
+    tokio::select! { biased; end = server.run() => Ok(end?), end = announce_and_generate => end }
 }
