@@ -1,0 +1,266 @@
+//! A client of each technique, made of what other people wrote: reqwest, an event-stream parser,
+//! tokio-tungstenite. What differs between the techniques is here, so that a test has only to say
+//! what they have in common: a client with a cursor, to which one update comes after another.
+
+use std::{collections::VecDeque, error::Error, pin::Pin, time::Duration};
+
+use eventsource_stream::{Event, Eventsource as _};
+use futures_util::{Stream, StreamExt as _};
+use reqwest::{RequestBuilder, header::CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpStream, time::sleep};
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::{raw::Raw, server::Server, time::soon};
+
+/// What goes wrong with a connection. The client then goes on with another.
+pub type Failed = Box<dyn Error + Send + Sync>;
+
+/// An update, as it is in JSON.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    /// The microsecond since 1970 in which it was made.
+    pub id: u64,
+    /// Its text.
+    pub update: String,
+    /// What kind of event it is, if it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+}
+
+/// Where a technique's client asks.
+///
+/// # Panics
+/// When there is no such server.
+#[must_use]
+pub fn path(server: &str) -> &'static str {
+    match server {
+        "polling" => "/api/messages",
+        "long-polling" => "/api/messages/long-poll",
+        "server-sent-events" => "/server-sent-events",
+        "websockets" => "/websocket",
+        other => panic!("no server {other}"),
+    }
+}
+
+/// A client's WebSocket.
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Events = Pin<Box<dyn Stream<Item = Result<Event, Failed>>>>;
+
+/// A client of any of the techniques, with its cursor.
+pub struct Client {
+    technique: String,
+    port: u16,
+    http: reqwest::Client,
+    cursor: String,
+    /// Came together with one that was returned.
+    waiting: VecDeque<Update>,
+    connection: Connection,
+}
+
+enum Connection {
+    None,
+    Events(Events),
+    Socket(Box<Socket>),
+}
+
+impl Client {
+    /// A client that has seen everything up to this id.
+    #[must_use]
+    pub fn new(server: &Server, after: u64) -> Client {
+        Client::at(server.name(), server.port(), &after.to_string())
+    }
+
+    /// The same at any port, with any text for a cursor.
+    #[must_use]
+    pub fn at(technique: &str, port: u16, cursor: &str) -> Client {
+        Client {
+            technique: technique.into(),
+            port,
+            http: reqwest::Client::new(),
+            cursor: cursor.into(),
+            waiting: VecDeque::new(),
+            connection: Connection::None,
+        }
+    }
+
+    /// The next update.
+    ///
+    /// # Panics
+    /// When it doesn't come, or the connection fails.
+    pub async fn next(&mut self) -> Update {
+        soon("the next update", self.try_next()).await.expect("the connection holds")
+    }
+
+    /// The next updates, so many of them.
+    pub async fn take(&mut self, count: usize) -> Vec<Update> {
+        let mut updates = Vec::new();
+        while updates.len() < count {
+            updates.push(self.next().await);
+        }
+        updates
+    }
+
+    /// The texts of the next updates, up to and with this one.
+    pub async fn texts_until(&mut self, last: &str) -> Vec<String> {
+        let mut texts = vec![self.next().await.update];
+        while texts.last().is_some_and(|text| text != last) {
+            texts.push(self.next().await.update);
+        }
+        texts
+    }
+
+    /// The next update, if the connection holds. If not, the call after it takes a new connection
+    /// and resumes.
+    ///
+    /// # Errors
+    /// What is wrong with the connection.
+    pub async fn try_next(&mut self) -> Result<Update, Failed> {
+        let next = self.try_next_of_technique().await;
+        match &next {
+            Ok(update) => self.cursor = update.id.to_string(),
+            Err(_) => self.connection = Connection::None,
+        }
+        next
+    }
+
+    async fn try_next_of_technique(&mut self) -> Result<Update, Failed> {
+        let url = format!(
+            "127.0.0.1:{}{}?after={}",
+            self.port,
+            path(&self.technique),
+            self.cursor.replace('+', "%2B")
+        );
+        loop {
+            if let Some(update) = self.waiting.pop_front() {
+                return Ok(update);
+            }
+            match &mut self.connection {
+                Connection::Events(events) => {
+                    let event = events.next().await.ok_or("the stream has ended")??;
+                    return update_of(event);
+                }
+                Connection::Socket(socket) => {
+                    match socket.next().await.ok_or("the socket has ended")?? {
+                        Message::Text(text) => return Ok(serde_json::from_str(&text)?),
+                        Message::Close(why) => return Err(format!("closed: {why:?}").into()),
+                        _ => {}
+                    }
+                }
+                Connection::None if self.technique == "websockets" => {
+                    self.connection = Connection::Socket(Box::new(open_socket(&url, true).await?));
+                }
+                Connection::None => {
+                    let response = self.http.get(format!("http://{url}")).send().await?;
+                    let response = response.error_for_status()?;
+                    if self.technique == "server-sent-events" {
+                        self.connection = Connection::Events(events_of(response));
+                    } else if response.status() == 200 {
+                        self.waiting = response.json().await?;
+                    }
+                    if self.technique == "polling" && self.waiting.is_empty() {
+                        sleep(Duration::from_millis(10)).await; // it is polling
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Opens a WebSocket, with the subprotocol `json` or without.
+///
+/// # Errors
+/// Why the server refuses it.
+pub async fn open_socket(address: &str, json: bool) -> Result<Socket, Failed> {
+    let mut request = format!("ws://{address}").into_client_request()?;
+    if json {
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "json".parse()?);
+    }
+    Ok(connect_async(request).await?.0)
+}
+
+/// A response's body, read by a parser of event streams.
+#[must_use]
+pub fn events_of(response: reqwest::Response) -> Events {
+    Box::pin(response.bytes_stream().eventsource().map(|event| event.map_err(Into::into)))
+}
+
+/// An event as an update.
+///
+/// # Errors
+/// Its id is no number.
+pub fn update_of(event: Event) -> Result<Update, Failed> {
+    let name = (event.event != "message").then_some(event.event);
+    Ok(Update { id: event.id.parse()?, update: event.data, event: name })
+}
+
+/// A message from somebody, as a request that can still be changed.
+pub fn message(server: &Server, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    let request = reqwest::Client::new().post(server.url("/api/messages"));
+    request.header(CONTENT_TYPE, "application/json").body(body)
+}
+
+/// Publishes a text, and gives back the update.
+pub async fn publish(server: &Server, text: &str) -> Update {
+    publish_all(server, [text]).await.remove(0)
+}
+
+/// Publishes texts one after the other over one connection, and gives back the updates.
+///
+/// # Panics
+/// When the server does not take one.
+pub async fn publish_all(
+    server: &Server,
+    texts: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Vec<Update> {
+    let http = reqwest::Client::new();
+    let mut updates = Vec::new();
+    for text in texts {
+        let message = serde_json::json!({ "update": text.as_ref() });
+        let response = http.post(server.url("/api/messages")).json(&message).send();
+        let response = soon("an answer to a message", response).await.expect("it answers");
+        assert_eq!(response.status(), 201);
+        updates.push(response.json().await.expect("an update"));
+    }
+    updates
+}
+
+/// The id of the newest update, which comes after a marker that this publishes.
+pub async fn newest_id(server: &Server) -> u64 {
+    publish(server, "where are we").await.id
+}
+
+/// A connection as the technique's clients have it most of the time, while nothing happens: polled
+/// and kept alive, held, streaming, open. The server holds it for sure.
+pub async fn idle(server: &Server) -> Raw {
+    let mut connection = Raw::connect(server).await;
+    connection.send(request(server.name())).await;
+    match server.name() {
+        "polling" => drop(connection.response().await),
+        "server-sent-events" => drop(connection.until("retry: 1000\n\n").await),
+        "websockets" => assert_eq!(connection.response().await.status(), 101),
+        // A held request says nothing. The server takes bytes in the order in which they come:
+        // what is asked behind it is read with it, and answered only after it.
+        _ => {}
+    }
+    connection
+}
+
+/// A technique's request without a cursor, as bytes.
+#[must_use]
+pub fn request(server: &str) -> String {
+    request_of(server, path(server), "")
+}
+
+/// A technique's request for this path, with more header lines (each with its CR and LF).
+#[must_use]
+pub fn request_of(server: &str, path: &str, lines: &str) -> String {
+    let upgrade = if server == "websockets" { UPGRADE } else { "" };
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}{lines}\r\n")
+}
+
+/// What makes a request a handshake (RFC 6455 §1.3, from which the key is).
+pub const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -1,0 +1,173 @@
+//! A TCP connection, for when bytes matter: what is sent and what comes back, to the byte.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::server::Server;
+use crate::time::{SOON, soon};
+
+/// A connection to a server, and what came over it that nobody has taken yet.
+#[derive(Debug)]
+pub struct Raw {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// The head of a response, and its body if it said how long that is.
+#[derive(Debug)]
+pub struct Response {
+    /// From `HTTP/1.1` to the empty line, which is included.
+    pub head: String,
+    /// As many bytes as `Content-Length` says; without it, none.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The three digits of the status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        let status = self.head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        status.unwrap_or_else(|| panic!("no status: {}", self.head))
+    }
+
+    /// The value of a header's field, whose name is written small here.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value))
+    }
+}
+
+impl Raw {
+    /// Connects to a server.
+    pub async fn connect(server: &Server) -> Raw {
+        Raw::connect_to(([127, 0, 0, 1], server.port()).into(), None).await
+    }
+
+    /// Connects to a server with so small a buffer that it is soon full when nobody reads.
+    pub async fn connect_small(server: &Server) -> Raw {
+        Raw::connect_to(([127, 0, 0, 1], server.port()).into(), Some(4096)).await
+    }
+
+    /// Connects to an address, with a receive buffer of about so many bytes.
+    ///
+    /// # Panics
+    /// When nobody accepts the connection.
+    pub async fn connect_to(address: SocketAddr, buffer: Option<u32>) -> Raw {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let socket = socket.expect("a socket can be made");
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes).expect("a buffer may be small");
+        }
+        let stream = soon("a connection", socket.connect(address)).await;
+        Raw { stream: stream.expect("it accepts connections"), read: Vec::new() }
+    }
+
+    /// Sends bytes, all of them in one go.
+    ///
+    /// # Panics
+    /// When the server doesn't take them.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let sent = soon("sending", self.stream.write_all(bytes.as_ref())).await;
+        sent.expect("the connection is open");
+    }
+
+    /// Sends bytes, if the server still wants them.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        soon("sending", self.stream.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// Reads exactly so many bytes.
+    ///
+    /// # Panics
+    /// When the connection ends before.
+    pub async fn exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.read.len() < count {
+            assert!(self.more().await, "the end; before it came {:?}", self.seen());
+        }
+        self.read.drain(..count).collect()
+    }
+
+    /// Reads all bytes up to and with these.
+    ///
+    /// # Panics
+    /// When the connection ends before.
+    pub async fn until(&mut self, end: &str) -> String {
+        let end = end.as_bytes();
+        loop {
+            if let Some(start) = self.read.windows(end.len()).position(|bytes| bytes == end) {
+                let bytes: Vec<u8> = self.read.drain(..start + end.len()).collect();
+                return String::from_utf8_lossy(&bytes).into_owned();
+            }
+            assert!(self.more().await, "the end; before it came {:?}", self.seen());
+        }
+    }
+
+    /// Reads the head of a response, and as many bytes after it as its `Content-Length` says.
+    pub async fn response(&mut self) -> Response {
+        let head = self.until("\r\n\r\n").await;
+        let mut response = Response { head, body: Vec::new() };
+        let length = response.header("content-length").and_then(|length| length.parse().ok());
+        response.body = self.exactly(length.unwrap_or(0)).await;
+        response
+    }
+
+    /// Reads until the server ends the connection, and gives back what came.
+    ///
+    /// # Panics
+    /// When the server doesn't end it.
+    pub async fn to_end(mut self) -> Vec<u8> {
+        assert!(self.ended_within(SOON).await, "no end; until now came {:?}", self.seen());
+        self.read
+    }
+
+    /// Whether the server ends the connection within this time.
+    pub async fn ended_within(&mut self, limit: Duration) -> bool {
+        timeout(limit, self.stream.read_to_end(&mut self.read)).await.is_ok()
+    }
+
+    /// Closes this half only: says that nothing more will be sent, and could still read.
+    pub async fn close_half(&mut self) {
+        self.stream.shutdown().await.expect("the connection is open");
+    }
+
+    /// Ends the connection in the rudest way, with a TCP reset.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("the connection is open");
+    }
+
+    /// Reads what is there, as soon as something is; false at the connection's end.
+    async fn more(&mut self) -> bool {
+        let what = "more bytes";
+        soon(what, self.stream.read_buf(&mut self.read)).await.is_ok_and(|count| count > 0)
+    }
+
+    fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+}
+
+/// One frame of a client (RFC 6455 §5.2), with a mask that changes nothing (four zeros). `first` is
+/// its first byte: 0x80 for the last fragment, plus the kind: 0 continues, 1 text, 2 binary, 8
+/// close, 9 ping, 10 pong.
+#[must_use]
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = frame_header(first, payload.len());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The header of a client's frame that says it has so many bytes of payload, with its mask.
+#[must_use]
+pub fn frame_header(first: u8, length: usize) -> Vec<u8> {
+    let mut header = match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..=125), _) => vec![first, 0x80 | short],
+        (_, Ok(medium)) => [&[first, 0x80 | 0x7e][..], &medium.to_be_bytes()].concat(),
+        _ => [&[first, 0x80 | 0x7f][..], &(length as u64).to_be_bytes()].concat(),
+    };
+    header.extend([0; 4]);
+    header
+}

@@ -1,0 +1,233 @@
+//! A server's real binary on a free port: what it prints, what it holds, how it ends.
+
+use std::io::Write as _;
+use std::process::{ExitStatus, Output, Stdio};
+use std::{env, fs, path::PathBuf, time::Duration};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::{sync::watch, time::sleep};
+
+use crate::time::{soon, within};
+
+/// The four servers, each named as its crate is.
+pub const SERVERS: [&str; 4] = ["polling", "long-polling", "server-sent-events", "websockets"];
+
+/// A server's process. Dropped, it is killed.
+pub struct Server {
+    name: String,
+    process: Child,
+    port: u16,
+    /// All lines that it printed on stdout, without their ends.
+    printed: watch::Receiver<Vec<String>>,
+    /// The same of stderr.
+    complained: watch::Receiver<Vec<String>>,
+}
+
+impl Server {
+    /// Starts a server that makes no updates of its own, but for the first (`QUIET=1`).
+    pub async fn start(name: &str) -> Server {
+        Server::start_with(name, &[("QUIET", "1")]).await
+    }
+
+    /// Starts a server on a free port with these variables in its environment, and waits until it
+    /// says where it listens.
+    ///
+    /// # Panics
+    /// When it says anything else first.
+    pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> Server {
+        Server::spawn(name, command(name).envs(variables.iter().copied())).await
+    }
+
+    /// Starts a server with this command, and waits until it says where it listens.
+    ///
+    /// # Panics
+    /// When it says anything else first.
+    pub async fn spawn(name: &str, command: &mut Command) -> Server {
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let mut printed = lines_of(process.stdout.take().expect("it is piped"), false);
+        let complained = lines_of(process.stderr.take().expect("it is piped"), true);
+        let first = soon("its first line", printed.wait_for(|lines| !lines.is_empty())).await;
+        let first = first.expect("it ended without a word")[0].clone();
+        let port = first.strip_prefix("Listening at http://localhost:");
+        let port = port.and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("{name} said first: {first}"));
+        Server { name: name.into(), process, port, printed, complained }
+    }
+
+    /// Its name, which is its crate's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port that it listens on, at 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a path (which begins with `/`) at this server.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The same as a WebSocket's URL.
+    #[must_use]
+    pub fn ws_url(&self, path: &str) -> String {
+        format!("ws://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The lines that it has printed until now.
+    #[must_use]
+    pub fn printed(&self) -> Vec<String> {
+        self.printed.borrow().clone()
+    }
+
+    /// The lines that it has written to stderr until now.
+    #[must_use]
+    pub fn complained(&self) -> Vec<String> {
+        self.complained.borrow().clone()
+    }
+
+    /// Waits until it has printed such a line.
+    ///
+    /// # Panics
+    /// When it ends before.
+    pub async fn prints(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        let lines = self.printed.wait_for(|lines| lines.iter().any(|line| is_it(line))).await;
+        let lines = lines.expect("it ended without such a line");
+        lines.iter().find(|line| is_it(line)).expect("it was waited for").clone()
+    }
+
+    /// Its process id, under which `/proc` tells of its memory, time and open files.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.process.id().expect("it runs").try_into().expect("process ids are small")
+    }
+
+    /// How many files it has open; each connection is one.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+    }
+
+    /// Waits until it has so many files open.
+    ///
+    /// # Panics
+    /// When it hasn't within the limit.
+    pub async fn open_files_until(&self, limit: Duration, enough: impl Fn(usize) -> bool) {
+        let waiting = async {
+            while !enough(self.open_files()) {
+                sleep(Duration::from_millis(20)).await; // nobody tells: it has to be polled
+            }
+        };
+        let what = format!("{} has {} files open", self.name, self.open_files());
+        within(limit, &what, waiting).await;
+    }
+
+    /// How many KiB of memory it has in use (its resident set).
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("the kernel says it in KiB")
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        signal::kill(Pid::from_raw(self.pid()), signal).expect("it runs");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it doesn't end, or panicked at any time before.
+    pub async fn end(mut self) -> ExitStatus {
+        let status = soon("its end", self.process.wait()).await.expect("it can be waited for");
+        while self.complained.changed().await.is_ok() {} // until all is read
+        let complaints = self.complained();
+        let panicked = complaints.iter().any(|line| line.contains("panicked"));
+        assert!(!panicked, "{} panicked: {complaints:?}", self.name);
+        status
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    ///
+    /// # Panics
+    /// When it doesn't end, or panicked at any time before.
+    pub async fn stop(self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.end().await
+    }
+}
+
+/// A server's command on a free port, with nothing else of ours in its environment.
+#[must_use]
+pub fn command(name: &str) -> Command {
+    raise_limit_of_open_files();
+    let mut command = Command::new(binary(name));
+    command.env("PORT", "0").env_remove("HOST").env_remove("QUIET");
+    command
+}
+
+/// What a server says that can't start with these variables: it has to end by itself.
+pub async fn refuses_to_start(name: &str, variables: &[(&str, &str)]) -> Output {
+    let mut command = command(name);
+    let output = command.envs(variables.iter().copied()).kill_on_drop(true).output();
+    soon("its refusal", output).await.expect("it starts")
+}
+
+/// A thousand clients are more than many systems allow a process, until it asks for more.
+fn raise_limit_of_open_files() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("there is a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("up to there it may be raised");
+}
+
+/// Reads lines for as long as there are some. Those of stderr are shown with the test's own.
+fn lines_of(
+    pipe: impl AsyncRead + Send + Unpin + 'static,
+    show: bool,
+) -> watch::Receiver<Vec<String>> {
+    let (reading, read) = watch::channel(Vec::new());
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if show {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+            reading.send_modify(|lines| lines.push(line));
+        }
+    });
+    read
+}
+
+/// Where a server's binary is: beside the one that runs, of the same profile. It is built first
+/// when `cargo test -p` or `cargo run -p` has built another package only.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let this = env::current_exe().expect("it runs");
+    let profile = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    let binary = profile.expect("it is in a folder").join(name);
+    if !binary.exists() {
+        let release = profile.is_some_and(|folder| folder.ends_with("release"));
+        let mut build = std::process::Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+        build.args(["build", "--quiet", "--package", name]).args(release.then_some("--release"));
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(status.is_ok_and(|status| status.success()), "{name} does not build");
+    }
+    binary
+}

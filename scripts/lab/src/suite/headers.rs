@@ -1,0 +1,175 @@
+//! Headers that every response has, those that none has, and paths that there are not.
+
+use crate::client::{UPGRADE, path};
+use crate::raw::{Raw, Response};
+use crate::server::Server;
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+/// Whatever the status; and where a body says why, it says it in one line of plain text.
+pub async fn every_response_has_them(name: &'static str) {
+    let server = Server::start(name).await;
+    let message = |length: usize| format!("{JSON}Content-Length: {length}\r\n");
+    let good = format!("{}\r\n{}", message(14), r#"{"update":"x"}"#);
+    let huge = format!("{}\r\n{}", message(5_000), "x".repeat(5_000));
+    let no_range = "Range: bytes=9999999-\r\n\r\n";
+    let mut rows = vec![
+        ("GET /html/index.html", "\r\n", 200),
+        ("HEAD /html/index.html", "\r\n", 200),
+        ("GET /html/index.html", "Range: bytes=0-9\r\n\r\n", 206),
+        ("GET /html/index.html", "If-None-Match: *\r\n\r\n", 304),
+        ("GET /html/index.html", no_range, 416),
+        ("POST /api/messages", &good, 201),
+        ("POST /api/messages", "Content-Length: 0\r\n\r\n", 400),
+        ("POST /api/messages", "Content-Type: application/json\r\nContent-Length: 1\r\n\r\nx", 400),
+        ("POST /api/messages", &huge, 413),
+        ("GET /nothing/here", "\r\n", 404),
+        ("GET /html/nothing", "\r\n", 404),
+        ("GET /public/nothing", "\r\n", 404),
+    ];
+    rows.extend(match name {
+        "polling" => vec![
+            ("GET /", "\r\n", 200),
+            ("GET /api/messages", "\r\n", 200),
+            ("GET /api/messages?after=x", "\r\n", 400),
+        ],
+        "long-polling" => vec![
+            ("GET /", "\r\n", 307),
+            ("GET /api/messages/long-poll?after=0", "\r\n", 200),
+            ("GET /api/messages/long-poll", "Prefer: wait=0\r\n\r\n", 204),
+            ("GET /api/messages/long-poll?after=x", "\r\n", 400),
+        ],
+        "server-sent-events" => vec![
+            ("GET /", "\r\n", 307),
+            ("GET /server-sent-events", "\r\n", 200),
+            ("GET /events", "\r\n", 200),
+            ("GET /events?after=x", "\r\n", 400),
+        ],
+        _ => vec![
+            ("GET /", "\r\n", 307),
+            ("GET /websocket", "\r\n", 400),
+            ("GET /websocket?after=x", "\r\n", 400),
+            ("GET /websocket", "Origin: http://other.example\r\n\r\n", 403),
+        ],
+    });
+    for (request, rest, status) in rows {
+        let response = ask(&server, request, rest).await;
+        assert_eq!(response.status(), status, "{request}: {}", response.head);
+        assert_headers(&response, request);
+    }
+}
+
+/// Another site's page reads nothing, and gets no leave when its browser asks first.
+pub async fn no_cors(name: &'static str) {
+    let server = Server::start(name).await;
+    let origin = "Origin: http://other.example\r\n";
+    let asks = format!(
+        "{origin}Access-Control-Request-Method: POST\r\n\
+        Access-Control-Request-Headers: content-type\r\n\r\n"
+    );
+    for path in ["/", "/api/messages", "/html/index.html", "/nothing", path(name)] {
+        let response = ask(&server, &format!("OPTIONS {path}"), &asks).await;
+        assert_headers(&response, path);
+        assert!(response.status() >= 400 || response.status() == 307, "{}", response.head);
+        if (name, path) != ("long-polling", "/api/messages/long-poll") {
+            let response = ask(&server, &format!("GET {path}"), &format!("{origin}\r\n")).await;
+            assert_headers(&response, path);
+        }
+    }
+    let upgrade = ask(&server, "GET /websocket", &format!("{UPGRADE}\r\n")).await;
+    assert!(!upgrade.head.to_ascii_lowercase().contains("access-control"), "{}", upgrade.head);
+}
+
+/// `405` or `404`, with the headers that every response has.
+pub async fn other_methods_are_refused(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut rows = vec![
+        "POST /",
+        "PUT /api/messages",
+        "DELETE /api/messages",
+        "PATCH /api/messages",
+        "POST /html/index.html",
+        "DELETE /html/index.html",
+        "POST /public/style.css",
+        "NONSENSE /api/messages",
+        "TRACE /",
+    ];
+    if name != "polling" {
+        rows.push("GET /api/messages");
+    }
+    let own = path(name);
+    let own = ["POST", "PUT", "DELETE", "PATCH"].map(|method| format!("{method} {own}"));
+    if name != "polling" {
+        rows.extend(own.iter().map(String::as_str));
+    }
+    for request in rows {
+        let response = ask(&server, request, "Content-Length: 0\r\n\r\n").await;
+        assert!([404, 405].contains(&response.status()), "{request}: {}", response.head);
+        assert_headers(&response, request);
+    }
+}
+
+/// However it is written, no path leads out of them.
+pub async fn nothing_outside_of_the_asset_folders(name: &'static str) {
+    let server = Server::start(name).await;
+    let climbs = [
+        "../Cargo.toml",
+        "../../Cargo.toml",
+        "../../../Cargo.toml",
+        "%2e%2e/Cargo.toml",
+        "%2e%2e/%2e%2e/Cargo.toml",
+        "..%2fCargo.toml",
+        "..%2f..%2fCargo.toml",
+        "%2e%2e%2f%2e%2e%2fCargo.toml",
+        "..%252f..%252fCargo.toml",
+        "..\\..\\Cargo.toml",
+        "..%5c..%5cCargo.toml",
+        "./../../Cargo.toml",
+        "x/../../../Cargo.toml",
+        "....//....//Cargo.toml",
+        "..;/..;/Cargo.toml",
+        "%c0%ae%c0%ae/%c0%ae%c0%ae/Cargo.toml",
+        "/etc/passwd",
+        "../../../../../../../../../../../../etc/passwd",
+        "%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "index.html%00",
+        "%00",
+        ".gitignore",
+        "../src/main.rs",
+        "",
+    ];
+    for folder in ["/html/", "/public/", "/"] {
+        for climb in climbs {
+            let request = format!("GET {folder}{climb}");
+            let response = ask(&server, &request, "\r\n").await;
+            let page = climb.is_empty() && folder != "/public/"; // where it leads by itself
+            let right = if page { 200..400 } else { 400..500 };
+            assert!(right.contains(&response.status()), "{request}: {}", response.head);
+            let body = String::from_utf8_lossy(&response.body);
+            assert!(!body.contains("[package]") && !body.contains("root:"), "{request}: {body}");
+        }
+    }
+}
+
+async fn ask(server: &Server, request: &str, rest: &str) -> Response {
+    let mut connection = Raw::connect(server).await;
+    connection.send(format!("{request} HTTP/1.1\r\nHost: localhost\r\n{rest}")).await;
+    if request.starts_with("HEAD") {
+        let head = connection.until("\r\n\r\n").await;
+        return Response { head, body: Vec::new() };
+    }
+    connection.response().await
+}
+
+fn assert_headers(response: &Response, request: &str) {
+    let what = format!("{request}: {}", response.head);
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{what}");
+    assert_eq!(response.header("cache-control"), Some("no-cache"), "{what}");
+    assert!(!response.head.to_ascii_lowercase().contains("access-control"), "{what}");
+    if response.status() >= 400 && !response.body.is_empty() {
+        let why = String::from_utf8_lossy(&response.body);
+        assert_eq!(why.lines().count(), 1, "{request} is refused with {why:?}");
+        let kind = response.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("text/plain"), "{what}");
+    }
+}
