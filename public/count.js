@@ -1,6 +1,7 @@
 // What has happened since the page was opened: updates, requests, bytes, and the median age.
 
 import { duration } from "./clock.js";
+import { median } from "./median.js";
 
 const KEPT = 1000; // ages, the newest: a page left open over a night does not grow
 const numbers = new Intl.NumberFormat("en");
@@ -18,12 +19,6 @@ export function countAge(milliseconds) {
   ages.push(milliseconds);
   if (ages.length > KEPT) ages.shift();
   showSoon();
-}
-
-export function median(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 // A burst of updates is shown once, not once for each.

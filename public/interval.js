@@ -12,7 +12,7 @@ say();
 // Ends sooner when the slider is moved below what has passed, and throws when `cut` says so.
 export function pause(cut) {
   const began = performance.now();
-  const stop = bar(document.querySelector("#wire").lastElementChild, "pausing", "then the client waits", began);
+  const stop = bar(document.querySelector("#wire").lastElementChild, "pausing", "the client waits", began);
   return new Promise((resolve, reject) => {
     let timer;
     const look = () => {

@@ -50,11 +50,10 @@ export function event(update) {
   count("down", bytes);
 }
 
-// A frame from the server, or from us.
-export function frame(way, text) {
-  const bytes = frameBytes(text, way === "up");
-  const label = text.replace(/^\{"id":(\d+)/, (_, id) => `{"id":${wire.shortId(id)}`);
-  wire.arrow(way, `frame ${way === "up" ? JSON.stringify(text) : label}`, bytes, "news");
+// A frame from the server ("down") or from us ("up"): its payload, and the text in it.
+export function frame(way, payload, text = payload) {
+  const bytes = frameBytes(payload, way === "up");
+  wire.arrow(way, `frame ${JSON.stringify(text)}`, bytes, "news");
   count(way, bytes);
 }
 

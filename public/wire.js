@@ -54,13 +54,15 @@ export function unanswered(row, why) {
 // A bar that grows below a row until it is stopped: on the server's lifeline while a request is
 // held there, on the client's while the client waits before it asks again.
 export function bar(row, name, words, started, tick = () => {}) {
-  const text = part("bar", "");
+  const bar = part("bar", "");
+  const text = part("length", "");
+  bar.append(part("way", ", "), text);
   row.classList.add(name);
-  row.append(text);
+  row.append(bar);
   const grow = () => {
     const seconds = (performance.now() - started) / 1000;
-    text.textContent = `, ${words} ${seconds.toFixed(1)} s`;
-    text.style.setProperty("--seconds", seconds.toFixed(2));
+    text.textContent = `${words} ${seconds.toFixed(1)} s`;
+    bar.style.setProperty("--seconds", seconds.toFixed(2));
     tick(seconds);
   };
   grow();

@@ -1,0 +1,129 @@
+// The comparison: the four pages in frames, one message into all of them, and what it took each.
+
+import { median } from "./median.js";
+
+const TECHNIQUES = [
+  { name: "polling", title: "Polling", port: 8001 },
+  { name: "long-polling", title: "Long polling", port: 8002 },
+  { name: "server-sent-events", title: "Server-sent events", port: 8003 },
+  { name: "websockets", title: "WebSockets", port: 8004 },
+];
+const LOOK_EVERY = 3000; // milliseconds between two looks whether a server is there
+const KEPT = 1000; // results of a technique, the newest
+const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+const form = document.querySelector("#message");
+const field = document.querySelector("#text");
+const refused = document.querySelector("#refused");
+const query = new URLSearchParams(location.search);
+let token = 0;
+
+// One technique: its frame, what stands in its place while there is no server, and its row.
+class Contender {
+  constructor({ name, title, port }) {
+    const asked = Number(query.get(name));
+    this.port = Number.isInteger(asked) && asked > 0 && asked < 65536 ? asked : port;
+    this.origin = `${location.protocol}//${location.hostname}:${this.port}`;
+    this.results = [];
+    this.ready = false;
+
+    this.frame = element("iframe", { title });
+    this.frame.dataset.technique = name;
+    this.frame.hidden = true;
+    this.missing = element("div", { className: "missing", hidden: true });
+    const command = this.port === port ? `cargo run -p ${name}` : `PORT=${this.port} cargo run -p ${name}`;
+    this.missing.append(
+      element("h2", { textContent: title }),
+      element("p", { textContent: `is not running at ${this.origin}. Start it:` }),
+      element("pre", {}, element("code", { textContent: command })),
+      element("p", { textContent: "It appears here by itself." }),
+    );
+    const place = element("div", { className: "place" }, this.frame, this.missing);
+    document.querySelector(".frames").append(place);
+
+    this.row = element("tr");
+    this.row.dataset.technique = name;
+    this.current = element("td", { className: "this", textContent: "–" });
+    this.median = element("td", { className: "median", textContent: "–" });
+    this.status = element("td", { className: "status", textContent: "looking for its server" });
+    const head = element("th", { scope: "row" }, element("a", { href: `${this.origin}/html/index.html`, textContent: title }));
+    this.row.append(head, this.current, this.median, this.status);
+    document.querySelector("#results tbody").append(this.row);
+
+    this.frame.addEventListener("load", () => {
+      this.ready = this.frame.src !== "" && !this.frame.hidden;
+      if (this.ready) this.say("running");
+    });
+    this.look();
+  }
+
+  // Another origin's answer can't be read, but that there is one can be seen.
+  async look() {
+    const signal = AbortSignal.timeout(LOOK_EVERY);
+    const page = `${this.origin}/html/index.html`;
+    const there = await fetch(page, { method: "HEAD", mode: "no-cors", cache: "no-store", signal }).then(() => true, () => false);
+    performance.clearResourceTimings();
+    if (there !== this.there) {
+      this.there = there;
+      if (!there) {
+        this.say("not running");
+        this.waitsFor = undefined;
+        this.missing.hidden = this.ready; // a page that is open says itself that it has lost its server
+      } else if (this.ready) {
+        this.say("running");
+      } else {
+        this.missing.hidden = true;
+        this.frame.hidden = false;
+        this.frame.src = page;
+      }
+    }
+    setTimeout(() => this.look(), LOOK_EVERY);
+  }
+
+  send(text, token) {
+    if (!this.ready || !this.there) return;
+    this.waitsFor = token;
+    this.current.textContent = "…";
+    this.say("on its way");
+    this.frame.contentWindow.postMessage({ text, token }, this.origin);
+  }
+
+  receive({ token, milliseconds, refused }) {
+    if (refused === undefined) {
+      this.results.push(milliseconds);
+      if (this.results.length > KEPT) this.results.shift();
+      this.median.textContent = numbers.format(median(this.results));
+    }
+    if (token !== this.waitsFor) return; // a message before this one, that took its time
+    this.current.textContent = refused === undefined ? numbers.format(milliseconds) : "–";
+    this.say(refused ?? "running");
+  }
+
+  say(status) {
+    this.status.textContent = status;
+    this.row.dataset.there = this.there;
+  }
+}
+
+const contenders = TECHNIQUES.map((technique) => new Contender(technique));
+
+addEventListener("message", ({ data, origin, source }) => {
+  const from = contenders.find((contender) => contender.frame.contentWindow === source);
+  if (from && from.origin === origin && data?.token) from.receive(data);
+});
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = field.value;
+  refused.textContent = text === "" ? "Not sent: the text is empty." : "";
+  if (text === "") return;
+  token += 1;
+  for (const contender of contenders) contender.send(text, token);
+  field.select();
+});
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
