@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Every check: what a pull request must pass, and what CI runs.
+#
+#   scripts/test.sh                  all of it
+#   scripts/test.sh format lint      only these steps, in this order
+#
+# Needs the Rust toolchain (https://rustup.rs), git and curl. What else is missing is installed where
+# that is possible (on Debian, as root); where it is not, the step `tools` says how to get it.
+
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+exec </dev/null # nothing here may ask
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+steps=(tools format lint build tests doc shell polling long-polling server-sent-events websockets)
+
+format() { cargo fmt --check; }
+lint() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }
+build() { cargo build --quiet --workspace --bins; }
+tests() { cargo test --workspace; }
+doc() { RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps; }
+shell() { shellcheck -x scripts/*.sh scripts/*.bash .ci/run; }
+polling() { scripts/polling.sh; }
+long-polling() { scripts/long-polling.sh; }
+server-sent-events() { scripts/server-sent-events.sh; }
+websockets() { scripts/websockets.sh; }
+
+# Looks for every program that the other steps need, and installs Debian's packages for those that
+# are missing.
+tools() {
+    local packages=()
+    have cargo || { echo "cargo is missing: https://rustup.rs" && return 1; }
+    have cc || packages+=(gcc libc6-dev) # Rust links with it
+    have curl || packages+=(curl)
+    have shellcheck || packages+=(shellcheck)
+    have xxd od || packages+=(xxd)
+    have_browser || packages+=(chromium chromium-driver)
+    if [ ${#packages[@]} -gt 0 ]; then install "${packages[@]}" || return; fi
+    component fmt rustfmt && component clippy clippy
+}
+
+# Whether one of these programs is here.
+have() {
+    local program
+    for program in "$@"; do
+        type -P "$program" >/dev/null && return
+    done
+    return 1
+}
+
+# The pages are tried in a real browser, which is the user's own where there is one.
+have_browser() {
+    local applications=/Applications
+    have ${CHROME:+"$CHROME"} chromium chromium-browser google-chrome google-chrome-stable \
+        "$applications/Google Chrome.app/Contents/MacOS/Google Chrome" \
+        "$applications/Chromium.app/Contents/MacOS/Chromium" &&
+        have ${CHROMEDRIVER:+"$CHROMEDRIVER"} chromedriver /usr/lib/chromium-browser/chromedriver
+}
+
+install() {
+    local apt=(apt-get -q -y -o DPkg::Lock::Timeout=300)
+    echo "missing, as Debian's packages are called: $*"
+    if ! have apt-get || [ "$(id -u)" != 0 ]; then
+        echo "Install them and start again. Debian and Ubuntu: sudo apt-get install $*"
+        echo "macOS: brew install shellcheck; brew install --cask chromium chromedriver"
+        echo "Your own browser: CHROME=/path/to/chrome CHROMEDRIVER=/path/to/chromedriver"
+        return 1
+    fi
+    echo "Installing them."
+    export DEBIAN_FRONTEND=noninteractive
+    "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"
+}
+
+# A part of the Rust toolchain that a minimal one does not have.
+component() {
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2" ||
+        { echo "cargo $1 is missing: rustup component add $2" && return 1; }
+}
+
+[ $# -gt 0 ] || set -- "${steps[@]}"
+for step in "$@"; do
+    [[ " ${steps[*]} " == *" $step "* ]] ||
+        { echo "no such step: $step; there are: ${steps[*]}" >&2 && exit 2; }
+done
+
+failed=()
+for step in "$@"; do
+    printf '\n== %s\n' "$step"
+    began=$SECONDS
+    if "$step"; then
+        echo "== $step passed after $((SECONDS - began)) s"
+    else
+        echo "== $step FAILED after $((SECONDS - began)) s"
+        failed+=("$step")
+        # Without these two, nothing after them could tell anything.
+        case $step in tools | build) break ;; esac
+    fi
+done
+
+printf '\n'
+[ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}" && exit 1; }
+echo "every check passed"
