@@ -129,6 +129,28 @@ impl Raw {
         timeout(limit, self.stream.read_to_end(&mut self.read)).await.is_ok()
     }
 
+    /// Whether anything is there, or comes within this time.
+    pub async fn any_within(&mut self, limit: Duration) -> bool {
+        if !self.read.is_empty() {
+            return true;
+        }
+        let read = self.stream.read_buf(&mut self.read);
+        timeout(limit, read).await.is_ok_and(|count| count.is_ok_and(|count| count > 0))
+    }
+
+    /// Sends bytes again and again, for as long as the server takes them, but not for longer than
+    /// this. Gives back how many it took.
+    pub async fn flood(&mut self, bytes: &[u8], limit: Duration) -> usize {
+        let mut sent = 0;
+        let flood = async {
+            while self.stream.write_all(bytes).await.is_ok() {
+                sent += bytes.len();
+            }
+        };
+        let _ = timeout(limit, flood).await;
+        sent
+    }
+
     /// Closes this half only: says that nothing more will be sent, and could still read.
     pub async fn close_half(&mut self) {
         self.stream.shutdown().await.expect("the connection is open");

@@ -143,8 +143,8 @@ pub async fn more_clients_than_files(name: &'static str) {
     assert_well(server, before).await;
 }
 
-/// It answers, has forgotten everybody, didn't grow, and ends as it should; nothing panicked.
-async fn assert_well(server: Server, open_files: usize) {
+/// It answers, has forgotten everybody, and ends as it should; nothing panicked.
+pub async fn assert_well(server: Server, open_files: usize) {
     let seen = newest_id(&server).await;
     publish(&server, "it goes on").await;
     Client::new(&server, seen).texts_until("it goes on").await;

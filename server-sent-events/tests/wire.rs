@@ -1,0 +1,211 @@
+//! What goes over the wire, tried on the real binary: the stream's own lines here, and what is the
+//! same for all four in `lab::suite`.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use lab::client::{Client, events_of, message, newest_id, publish, update_of};
+use lab::{Server, Update, soon};
+use rand::RngExt as _;
+use reqwest::Response;
+use serde_json::json;
+use tokio::time::sleep;
+
+lab::common_tests!("server-sent-events");
+
+const PATHS: [&str; 2] = ["/server-sent-events", "/events"];
+
+#[test]
+fn all_that_takes_its_time() {
+    let mut parts = lab::suite::slow::parts("server-sent-events");
+    parts.push(("keep-alive", Box::pin(a_comment_after_15_seconds_of_silence())));
+    lab::run(lab::together(parts));
+}
+
+/// Every byte of it, and the headers that say what it is.
+#[test]
+fn the_stream_to_the_byte() {
+    lab::run(async {
+        let server = Server::start("server-sent-events").await;
+        let seen = newest_id(&server).await;
+        let rows = [
+            (json!({"update": "Hello"}), "data: Hello\n"),
+            (json!({"update": "Hello", "event": "greeting"}), "event: greeting\ndata: Hello\n"),
+            (json!({"update": "a\nb"}), "data: a\ndata: b\n"),
+            (json!({"update": "a\rb"}), "data: a\ndata: b\n"),
+            (json!({"update": "a\r\nb"}), "data: a\ndata: b\n"),
+            (json!({"update": "a\n\rb"}), "data: a\ndata: \ndata: b\n"),
+            (json!({"update": "a\r\r\n\nb"}), "data: a\ndata: \ndata: \ndata: b\n"),
+            (json!({"update": "\n"}), "data: \ndata: \n"),
+            (json!({"update": "\r\n\r\n"}), "data: \ndata: \ndata: \n"),
+            (json!({"update": " a\n b"}), "data:  a\ndata:  b\n"),
+            (
+                json!({"update": ":a\nid: 1\n\ndata: b"}),
+                "data: :a\ndata: id: 1\ndata: \ndata: data: b\n",
+            ),
+            (
+                json!({"update": "\u{feff}\u{2028}\u{85}\u{0}"}),
+                "data: \u{feff}\u{2028}\u{85}\u{0}\n",
+            ),
+            (json!({"update": "x", "event": "e"}), "event: e\ndata: x\n"),
+        ];
+        let mut expected = "retry: 1000\n\n".to_string();
+        for (row, fields) in rows {
+            let update: Update = message(&server, row.to_string())
+                .send()
+                .await
+                .expect("an answer")
+                .json()
+                .await
+                .expect("an update");
+            expected.push_str(&format!("id: {}\n{fields}\n", update.id));
+        }
+        for path in PATHS {
+            let mut response = get(&server, &format!("{path}?after={seen}"), None).await;
+            assert_eq!(response.headers()["content-type"], "text/event-stream");
+            assert_eq!(response.headers()["x-accel-buffering"], "no");
+            assert!(!response.headers().contains_key("content-encoding"));
+            let received = read(&mut response, expected.len()).await;
+            assert_eq!(String::from_utf8_lossy(&received), expected);
+        }
+    });
+}
+
+/// What a browser says by itself wins over what its page said first, unless it is no id.
+#[test]
+fn where_it_resumes() {
+    lab::run(async {
+        let server = Server::start("server-sent-events").await;
+        let one = publish(&server, "one").await.id.to_string();
+        let two = publish(&server, "two").await.id.to_string();
+        publish(&server, "three").await;
+        let all: &[&str] = &["Real-Time Update 1", "one", "two", "three"];
+        let beyond = "9".repeat(30);
+        let rows: [(Option<&str>, Option<&str>, &[&str]); _] = [
+            (None, None, &[]),
+            (None, Some("0"), all),
+            (None, Some(&one), &all[2..]),
+            (Some("0"), None, all),
+            (Some(&two), None, &all[3..]),
+            (Some(&two), Some("0"), &all[3..]),
+            (Some("0"), Some(&two), all),
+            (Some(&beyond), Some(&two), all),
+            (Some(""), Some(&two), &all[3..]),
+            (Some("x"), Some(&two), &all[3..]),
+            (Some("-1"), Some(&two), &all[3..]),
+            (Some("1.5"), Some(&two), &all[3..]),
+            (Some("+1"), Some(&two), &all[3..]),
+            (Some("ä"), Some(&two), &all[3..]),
+            (Some("x"), None, &[]),
+        ];
+        for (row, (last_event_id, after, texts)) in rows.into_iter().enumerate() {
+            for path in PATHS {
+                let query = after.map_or(String::new(), |after| format!("?after={after}"));
+                let mut events =
+                    events_of(get(&server, &format!("{path}{query}"), last_event_id).await);
+                let now = format!("now {row} {path}"); // the response has begun: this is new to it
+                publish(&server, &now).await;
+                let mut received = Vec::new();
+                while received.last() != Some(&now) {
+                    let event = soon("an event", events.next()).await.expect("no end");
+                    received.push(update_of(event.expect("no failure")).expect("an update").update);
+                }
+                if texts.is_empty() {
+                    assert_eq!(received, [now], "from now on");
+                }
+                received.retain(|text| !text.starts_with("now"));
+                assert_eq!(received, texts, "Last-Event-ID {last_event_id:?}, after {after:?}");
+            }
+        }
+    });
+}
+
+/// Whatever text is sent, a parser of event streams gives back exactly that one message, with CR
+/// and CRLF read as LF.
+#[test]
+fn any_text_comes_back_as_itself() {
+    lab::run(async {
+        const PARTS: [&str; 24] = [
+            "\r",
+            "\n",
+            "\r\n",
+            "\n\n",
+            ":",
+            " ",
+            "data",
+            "data: ",
+            "data:",
+            "id: 1\n",
+            "event: x",
+            "retry: 1",
+            "a",
+            "Hello",
+            "\0",
+            "\u{feff}",
+            "\u{2028}",
+            "\u{85}",
+            "é",
+            "世",
+            "\u{1F30D}",
+            "\t",
+            "\\r",
+            "\"",
+        ];
+        let mut random = lab::seeded();
+        let server = Server::start("server-sent-events").await;
+        let mut client = Client::new(&server, newest_id(&server).await);
+        for _ in 0..500 {
+            let count = random.random_range(1..20);
+            let parts = (0..count).map(|_| PARTS[random.random_range(0..PARTS.len())]);
+            let mut published = publish(&server, &parts.collect::<String>()).await;
+            let received = client.next().await;
+            published.update = published.update.replace("\r\n", "\n").replace('\r', "\n");
+            assert_eq!(received, published);
+        }
+    });
+}
+
+/// From the last thing that was said, be it an event or a comment.
+async fn a_comment_after_15_seconds_of_silence() {
+    const COMMENT: &[u8] = b": keep-alive\n\n";
+    let server = Server::start("server-sent-events").await;
+    let mut response = get(&server, "/events", None).await;
+    read(&mut response, "retry: 1000\n\n".len()).await;
+    sleep(Duration::from_secs(7)).await;
+    let update = publish(&server, "x").await;
+    let event = format!("id: {}\ndata: x\n\n", update.id);
+    let start = Instant::now();
+    assert_eq!(read(&mut response, event.len()).await, event.as_bytes());
+    for round in 1..=2 {
+        let comment = read_within(Duration::from_secs(35), &mut response, COMMENT.len()).await;
+        assert_eq!(String::from_utf8_lossy(&comment), String::from_utf8_lossy(COMMENT));
+        let silence = start.elapsed();
+        assert!(silence > Duration::from_millis(15_000 * round - 500), "after {silence:?}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(45), "{:?}", start.elapsed());
+}
+
+async fn get(server: &Server, path: &str, last_event_id: Option<&str>) -> Response {
+    let request = reqwest::Client::new().get(server.url(path));
+    let request = last_event_id.into_iter().fold(request, |request, id| {
+        let id = reqwest::header::HeaderValue::from_bytes(id.as_bytes()).expect("it may be sent");
+        request.header("Last-Event-ID", id)
+    });
+    let response = soon("an answer", request.send()).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    response
+}
+
+/// So many bytes of a stream, or a few more if they came together.
+async fn read(response: &mut Response, count: usize) -> Vec<u8> {
+    read_within(Duration::from_secs(20), response, count).await
+}
+
+async fn read_within(limit: Duration, response: &mut Response, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while bytes.len() < count {
+        let chunk = lab::within(limit, "more of the stream", response.chunk()).await;
+        bytes.extend(chunk.expect("no failure").expect("no end"));
+    }
+    bytes
+}
