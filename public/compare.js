@@ -10,7 +10,7 @@ const TECHNIQUES = [
 ];
 const LOOK_EVERY = 3000; // milliseconds between two looks whether a server is there
 const KEPT = 1000; // results of a technique, the newest
-const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const numbers = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, roundingPriority: "morePrecision", maximumFractionDigits: 0 });
 
 const form = document.querySelector("#message");
 const field = document.querySelector("#text");

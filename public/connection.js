@@ -61,7 +61,7 @@ export function connected() {
 
 // The browser connects again by itself, as an EventSource does.
 export function reconnectingByItself(seconds) {
-  count(seconds, "the browser does it by itself", () => say("connecting: the browser does it by itself"));
+  count(seconds, "the browser, by itself", () => say("connecting: the browser, by itself"));
 }
 
 export function connectedAgain() {

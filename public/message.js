@@ -27,6 +27,7 @@ export function sendWith(send) {
     }
     busy = false;
   });
+  field.addEventListener("input", () => say(""));
   addEventListener("message", (event) => fromComparison(event, send));
 }
 

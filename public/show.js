@@ -90,18 +90,18 @@ export function outgoing(method, path, body, headers) {
   const hold = () => wire.bar(row, "held", "held", started, (seconds) => {
     if (held) held.textContent = `${seconds.toFixed(1)} s`;
   });
-  let release = () => {};
+  let release;
   const timer = setTimeout(() => (release = hold()), HELD);
   const stop = () => {
     clearTimeout(timer);
-    release();
+    release?.();
     if (held && body === undefined) held.textContent = "not held";
   };
   return {
     stop,
     answer(label, kind) {
       stop();
-      const row = wire.arrow("down", label, undefined, kind);
+      const row = wire.arrow("down", label, undefined, `${kind} ${release ? "ends-hold" : ""}`);
       answerBytes(path, started, (bytes) => {
         wire.setBytes(row, bytes);
         count("down", bytes);

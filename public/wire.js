@@ -8,6 +8,7 @@ const list = document.querySelector("#wire");
 follow(list.parentElement, list);
 
 let open = false; // while a connection stays open, the space between the lifelines is tinted
+let holding = false; // while a request is held, its bar goes on beside what else crosses
 
 export function setOpen(value) {
   open = value;
@@ -17,7 +18,7 @@ export function setOpen(value) {
 export function arrow(way, label, bytes, kind = "") {
   const row = document.createElement("li");
   const now = new Date();
-  row.className = `${way} ${kind} ${open ? "open" : ""}`;
+  row.className = `${way} ${kind} ${open ? "open" : ""} ${holding ? "during" : ""}`;
   row.append(
     part("time", clockTime(now)),
     part("way", way === "up" ? " client to server: " : " server to client: "),
@@ -59,6 +60,7 @@ export function bar(row, name, words, started, tick = () => {}) {
   bar.append(part("way", ", "), text);
   row.classList.add(name);
   row.append(bar);
+  holding = name === "held";
   const grow = () => {
     const seconds = (performance.now() - started) / 1000;
     text.textContent = `${words} ${seconds.toFixed(1)} s`;
@@ -70,6 +72,7 @@ export function bar(row, name, words, started, tick = () => {}) {
   return () => {
     grow();
     clearInterval(timer);
+    holding = false;
     row.classList.replace(name, `was-${name}`);
   };
 }
