@@ -51,8 +51,8 @@ class Contender {
     document.querySelector("#results tbody").append(this.row);
 
     this.frame.addEventListener("load", () => {
-      this.ready = this.frame.src !== "" && !this.frame.hidden;
-      if (this.ready) this.say("running");
+      this.loading = false;
+      this.frame.contentWindow.postMessage({ hello: true }, this.origin);
     });
     this.look();
   }
@@ -63,24 +63,28 @@ class Contender {
     const page = `${this.origin}/html/index.html`;
     const there = await fetch(page, { method: "HEAD", mode: "no-cors", cache: "no-store", signal }).then(() => true, () => false);
     performance.clearResourceTimings();
-    if (there !== this.there) {
-      this.there = there;
-      if (!there) {
-        this.say("not running");
-        this.waitsFor = undefined;
-        this.missing.hidden = this.ready; // a page that is open says itself that it has lost its server
-      } else if (this.ready) {
-        this.say("running");
-      } else {
-        this.missing.hidden = true;
-        this.frame.hidden = false;
-        this.frame.src = page;
-      }
+    if (there && !this.ready && !this.loading) {
+      this.missing.hidden = true;
+      this.frame.hidden = false;
+      this.loading = true;
+      this.frame.src = page;
+    } else if (there && !this.there) {
+      this.say("running");
+    } else if (!there) {
+      this.say("not running");
+      if (this.waitsFor) this.current.textContent = "–";
+      this.waitsFor = undefined;
+      this.frame.hidden = !this.ready; // a page that is open says itself that it has lost its server
+      this.missing.hidden = this.ready;
     }
+    this.there = there;
+    this.row.dataset.there = there;
     setTimeout(() => this.look(), LOOK_EVERY);
   }
 
   send(text, token) {
+    this.took = undefined;
+    this.current.textContent = "–";
     if (!this.ready || !this.there) return;
     this.waitsFor = token;
     this.current.textContent = "…";
@@ -88,20 +92,27 @@ class Contender {
     this.frame.contentWindow.postMessage({ text, token }, this.origin);
   }
 
-  receive({ token, milliseconds, refused }) {
+  receive({ ready, token, milliseconds, refused }) {
+    if (ready) {
+      this.ready = true;
+      this.say("running");
+      return;
+    }
     if (refused === undefined) {
       this.results.push(milliseconds);
       if (this.results.length > KEPT) this.results.shift();
       this.median.textContent = numbers.format(median(this.results));
     }
     if (token !== this.waitsFor) return; // a message before this one, that took its time
+    this.waitsFor = undefined;
+    this.took = milliseconds;
     this.current.textContent = refused === undefined ? numbers.format(milliseconds) : "–";
     this.say(refused ?? "running");
+    summarize();
   }
 
   say(status) {
     this.status.textContent = status;
-    this.row.dataset.there = this.there;
   }
 }
 
@@ -109,7 +120,7 @@ const contenders = TECHNIQUES.map((technique) => new Contender(technique));
 
 addEventListener("message", ({ data, origin, source }) => {
   const from = contenders.find((contender) => contender.frame.contentWindow === source);
-  if (from && from.origin === origin && data?.token) from.receive(data);
+  if (from && from.origin === origin) from.receive(data);
 });
 
 form.addEventListener("submit", (event) => {
@@ -121,6 +132,15 @@ form.addEventListener("submit", (event) => {
   for (const contender of contenders) contender.send(text, token);
   field.select();
 });
+
+// Once all have it, one sentence: also for those who hear this page.
+function summarize() {
+  if (contenders.some(({ waitsFor }) => waitsFor)) return;
+  const have = contenders.filter(({ took }) => took !== undefined).sort((a, b) => a.took - b.took);
+  if (have.length < 2) return;
+  const [first, last] = [have.at(0), have.at(-1)].map(({ frame, took }) => `${frame.title} after ${numbers.format(took)} ms`);
+  document.querySelector("#summary").textContent = `First to have it: ${first}. Last: ${last}.`;
+}
 
 function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);

@@ -12,7 +12,9 @@ say();
 // Ends sooner when the slider is moved below what has passed, and throws when `cut` says so.
 export function pause(cut) {
   const began = performance.now();
-  const stop = bar(document.querySelector("#wire").lastElementChild, "pausing", "the client waits", began);
+  const answer = document.querySelector("#wire").lastElementChild;
+  const stop = bar(answer, "pausing", "the client waits", began);
+  const over = new AbortController(); // or a listener would stay behind with each pause
   return new Promise((resolve, reject) => {
     let timer;
     const look = () => {
@@ -21,11 +23,12 @@ export function pause(cut) {
       if (left <= 0) resolve();
       else timer = setTimeout(look, left);
     };
-    slider.oninput = look;
-    cut.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(cut.reason);
-    });
+    slider.addEventListener("input", look, { signal: over.signal });
+    over.signal.addEventListener("abort", () => clearTimeout(timer));
+    cut.addEventListener("abort", () => reject(cut.reason), { signal: over.signal });
     look();
-  }).finally(stop);
+  }).finally(() => {
+    over.abort();
+    stop();
+  });
 }

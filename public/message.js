@@ -76,6 +76,7 @@ function say(text) {
 // took to come back here, by this page's one clock.
 async function fromComparison({ data, origin, source }, send) {
   if (!URL.canParse(origin) || new URL(origin).hostname !== location.hostname) return;
+  if (data?.hello) source.postMessage({ ready: true }, origin);
   if (typeof data?.text !== "string" || data.token === undefined) return;
   const { text, token } = data;
   const tell = (result) => source.postMessage({ token, ...result }, origin);

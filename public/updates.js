@@ -9,6 +9,11 @@ const KEPT = 200; // rows: a page left open over a night does not grow
 const list = document.querySelector("#updates");
 follow(list, list);
 
+const BURST = 300; // milliseconds: what follows sooner is not read out, or a screen reader drowns
+const CALM = 1000;
+let latest = -Infinity;
+let calm;
+
 const listeners = new Set();
 
 // Calls `listener` with every update, until what is returned is called.
@@ -33,6 +38,7 @@ export function listUpdate(update) {
     row.append(" ", name);
   }
   row.append(age);
+  quietInBurst();
   list.append(row);
   while (list.childElementCount > KEPT) list.firstElementChild.remove();
 
@@ -44,4 +50,14 @@ export function listUpdate(update) {
     if (live) countAge(milliseconds);
   });
   for (const listener of listeners) listener(update);
+}
+
+function quietInBurst() {
+  const now = performance.now();
+  if (now - latest < BURST) {
+    list.ariaLive = "off";
+    clearTimeout(calm);
+    calm = setTimeout(() => (list.ariaLive = "polite"), CALM);
+  }
+  latest = now;
 }
