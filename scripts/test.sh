@@ -17,7 +17,6 @@ steps=(tools format lint build tests doc shell polling long-polling server-sent-
 
 format() { cargo fmt --check; }
 lint() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }
-build() { cargo build --quiet --workspace --bins; }
 tests() { cargo test --workspace; }
 doc() { RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps; }
 shell() { shellcheck -x scripts/*.sh scripts/*.bash .ci/run; }
@@ -25,6 +24,15 @@ polling() { scripts/polling.sh; }
 long-polling() { scripts/long-polling.sh; }
 server-sent-events() { scripts/server-sent-events.sh; }
 websockets() { scripts/websockets.sh; }
+
+# Each server by itself, as `cargo run -p NAME` builds it: built together, what one asks of a library
+# would hide that another forgot to ask for it.
+build() {
+    local server
+    for server in polling long-polling server-sent-events websockets; do
+        cargo build --quiet -p "$server" || return
+    done
+}
 
 # Looks for every program that the other steps need, and installs Debian's packages for those that
 # are missing.
@@ -59,7 +67,7 @@ have_browser() {
 }
 
 install() {
-    local apt=(apt-get -q -y -o DPkg::Lock::Timeout=300)
+    local apt=(apt-get -qq -y -o DPkg::Lock::Timeout=300)
     echo "missing, as Debian's packages are called: $*"
     if ! have apt-get || [ "$(id -u)" != 0 ]; then
         echo "Install them and start again. Debian and Ubuntu: sudo apt-get install $*"
@@ -69,7 +77,8 @@ install() {
     fi
     echo "Installing them."
     export DEBIAN_FRONTEND=noninteractive
-    "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"
+    "${apt[@]}" update >/dev/null
+    "${apt[@]}" install --no-install-recommends "$@" >/dev/null
 }
 
 # A part of the Rust toolchain that a minimal one does not have.
