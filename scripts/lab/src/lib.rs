@@ -5,8 +5,10 @@
 //! - [`client`]: a client of each technique, made of what other people wrote.
 //! - [`raw`]: a TCP connection, for when bytes matter.
 //! - [`cutter`]: a proxy that cuts connections at random moments.
+//! - [`browser`]: a real browser, with its driver.
 //! - [`suite`]: the common tests. A server's `tests/wire.rs` calls them with [`common_tests!`].
 
+pub mod browser;
 pub mod client;
 pub mod cutter;
 pub mod raw;
