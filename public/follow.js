@@ -1,17 +1,17 @@
-// Keeps the newest at the bottom in view, unless the reader has scrolled up to read.
+// A list of the newest rows: old ones go, and the newest is kept in view at the bottom, unless the
+// reader has scrolled up to read. Then what is read stays where it is.
 
-const NEAR = 48; // pixels from the end that count as the end
+const NEAR = 8; // pixels from the end that count as the end
 
-export function follow(box, list) {
+// Returns what appends a row to `list`, of which `box` shows a part and `kept` rows stay.
+export function follow(box, list, kept) {
   let following = true;
   let due = false;
   let top = 0;
-  box.style.overflowAnchor = "none";
   box.addEventListener("scroll", () => {
     if (box.scrollHeight - box.scrollTop - box.clientHeight < NEAR) following = true;
-    else if (box.scrollTop < top - 1) following = false; // only a reader scrolls up
+    else if (!due && box.scrollTop < top - 1) following = false; // the reader has scrolled up
     top = box.scrollTop;
-    box.style.overflowAnchor = following ? "none" : "auto"; // what is read stays where it is
   });
   // Once a frame, not once a row: to look at sizes makes the browser lay out the page.
   const toEnd = () => {
@@ -22,8 +22,17 @@ export function follow(box, list) {
       if (following) box.scrollTop = box.scrollHeight;
     });
   };
-  new MutationObserver(toEnd).observe(list, { childList: true });
   const sizes = new ResizeObserver(toEnd);
   sizes.observe(list);
   sizes.observe(box);
+
+  return (row) => {
+    list.append(row);
+    while (list.childElementCount > kept) {
+      const oldest = list.firstElementChild;
+      if (!following) box.scrollTop -= oldest.offsetHeight;
+      oldest.remove();
+    }
+    toEnd();
+  };
 }

@@ -95,7 +95,7 @@ export function outgoing(method, path, body, headers) {
   const stop = () => {
     clearTimeout(timer);
     release?.();
-    if (held && body === undefined) held.textContent = "not held";
+    if (held && body === undefined) held.textContent = "–";
   };
   return {
     stop,

@@ -7,7 +7,7 @@ import { follow } from "./follow.js";
 
 const KEPT = 200; // rows: a page left open over a night does not grow
 const list = document.querySelector("#updates");
-follow(list, list);
+const add = follow(list, list, KEPT);
 
 const BURST = 300; // milliseconds: what follows sooner is not read out, or a screen reader drowns
 const CALM = 1000;
@@ -39,8 +39,7 @@ export function listUpdate(update) {
   }
   row.append(age);
   quietInBurst();
-  list.append(row);
-  while (list.childElementCount > KEPT) list.firstElementChild.remove();
+  add(row);
 
   count("updates");
   const live = madeAt(update.id) >= connectedSince(); // otherwise it is old because we were away

@@ -5,7 +5,7 @@ import { follow } from "./follow.js";
 
 const KEPT = 60; // rows
 const list = document.querySelector("#wire");
-follow(list.parentElement, list);
+const add = follow(list.parentElement, list, KEPT);
 
 let open = false; // while a connection stays open, the space between the lifelines is tinted
 let holding = false; // while a request is held, its bar goes on beside what else crosses
@@ -80,11 +80,6 @@ export function bar(row, name, words, started, tick = () => {}) {
 // An id has 16 digits, of which only the last tell two apart.
 export function shortId(id) {
   return String(id).replace(/^\d+(?=\d{6}$)/, "…");
-}
-
-function add(row) {
-  list.append(row);
-  while (list.childElementCount > KEPT) list.firstElementChild.remove();
 }
 
 function part(name, text) {
