@@ -47,15 +47,15 @@ fn as_soon_as_something_is_newer() {
             waiting.push(held(&server, seen, "").await);
         }
         server.open_files_until(Duration::from_secs(20), |now| now >= before + 100).await;
-        let sent = publish(&server, "for all of you").await;
+        let sent = [publish(&server, "for all of you").await];
         for client in &mut waiting {
             let response = client.response().await;
-            assert_eq!(updates(&response), [sent.clone()]);
+            assert_eq!(updates(&response), sent);
         }
         // Their connections are as good as new.
         for client in &mut waiting {
             client.send(request(&format!("?after={seen}"), "")).await;
-            assert_eq!(updates(&client.response().await), [sent.clone()]);
+            assert_eq!(updates(&client.response().await), sent);
         }
     });
 }

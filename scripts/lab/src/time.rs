@@ -4,7 +4,7 @@ use std::{env, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::{FutureExt as _, future};
 use rand::{SeedableRng as _, rngs::StdRng};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// For what should happen at once: long enough for a very busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -44,8 +44,11 @@ pub type Part = (&'static str, Pin<Box<dyn Future<Output = ()>>>);
 /// # Panics
 /// When a part fails: says which ones.
 pub async fn together(parts: Vec<Part>) {
+    let start = Instant::now();
     let parts = parts.into_iter().map(async |(name, part)| {
-        AssertUnwindSafe(part).catch_unwind().await.is_err().then_some(name)
+        let failed = AssertUnwindSafe(part).catch_unwind().await.is_err();
+        eprintln!("{name}: {} after {:?}", if failed { "FAILED" } else { "ok" }, start.elapsed());
+        failed.then_some(name)
     });
     let failed: Vec<_> = future::join_all(parts).await.into_iter().flatten().collect();
     assert!(failed.is_empty(), "failed, each for the reason above: {failed:?}");
