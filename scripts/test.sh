@@ -17,7 +17,7 @@ steps=(tools format lint build tests doc shell polling long-polling server-sent-
 
 format() { cargo fmt --check; }
 lint() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }
-tests() { cargo test --workspace; }
+tests() { cargo test --workspace --no-fail-fast; }
 doc() { RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps; }
 shell() { shellcheck -x scripts/*.sh scripts/*.bash .ci/run; }
 polling() { scripts/polling.sh; }
