@@ -13,7 +13,7 @@ use std::{convert::Infallible, time::Duration};
 use actix_web::{Error, HttpRequest, HttpResponse, Responder, web};
 use feed::{Feed, Update};
 use futures_util::stream::{self, StreamExt as _};
-use tokio::time::timeout;
+use tokio::time::interval;
 
 /// After so much silence comes a comment, so that nobody on the way takes the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -27,13 +27,15 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
     let last_event_id = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok());
     let reader = feed.reader(last_event_id.and_then(feed::parse_id).or(after));
 
-    let updates = stream::unfold(reader, async |mut reader| {
-        let bytes = match timeout(KEEP_ALIVE, reader.next()).await {
-            Ok(update) => event(&update),
-            Err(_) => ": keep-alive\n\n".into(),
-        };
-        Some((bytes, reader))
-    });
+    let updates =
+        stream::unfold((reader, interval(KEEP_ALIVE)), async |(mut reader, mut silence)| {
+            silence.reset();
+            let bytes = tokio::select! {
+                update = reader.next() => event(&update),
+                _ = silence.tick() => ": keep-alive\n\n".into(),
+            };
+            Some((bytes, (reader, silence)))
+        });
     let stream = stream::once(async { RETRY.into() }).chain(updates).map(Ok::<_, Infallible>);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
@@ -44,11 +46,15 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
 /// An update as an event. A line end in its text, be it CR, LF or both, ends a line of data: were
 /// it sent as it is, the rest of the text could pass for fields of its own.
 fn event(update: &Update) -> web::Bytes {
-    let name = update.event.iter().map(|name| format!("event: {name}\n"));
-    let text = update.update.replace("\r\n", "\n");
-    let data = text.split(['\r', '\n']).map(|line| format!("data: {line}\n"));
-    let fields: String = name.chain(data).collect();
-    format!("id: {}\n{fields}\n", update.id).into()
+    let mut event = format!("id: {}\n", update.id);
+    if let Some(name) = &update.event {
+        event.extend(["event: ", name, "\n"]);
+    }
+    for line in update.update.replace("\r\n", "\n").split(['\r', '\n']) {
+        event.extend(["data: ", line, "\n"]);
+    }
+    event.push('\n');
+    event.into()
 }
 
 #[actix_web::main]

@@ -1,24 +1,27 @@
 //! WebSockets: one connection on which both sides speak whenever they like.
 //!
-//! Run it with `cargo run -p websockets`, open <http://localhost:8004/html/index.html>, or speak
-//! yourself, with curl 8.11 or newer built with WebSockets, or with any WebSocket client:
+//! Run it with `cargo run -p websockets`, open <http://localhost:8004/html/index.html>, or shake
+//! hands yourself, and send a message from another terminal:
 //!
 //! ```text
-//! curl -N --http1.1 ws://localhost:8004/websocket
+//! curl -iN localhost:8004/websocket -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+//!   -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
 //! curl -i localhost:8004/api/messages --json '{"update": "Hello"}'
 //! ```
 
 mod frames;
 
-use std::time::Duration;
+use std::{convert::Infallible, pin::Pin, time::Duration};
 
+use actix_web::body::{BodyStream, BoxBody};
 use actix_web::http::{Uri, header};
 use actix_web::web::{Bytes, Data, Payload};
-use actix_web::{Error, FromRequest as _, HttpRequest, HttpResponse, error, guard, rt, web};
-use actix_ws::{AggregatedMessage, CloseCode, Message, MessageStream, Session};
+use actix_web::{Error, FromRequest as _, HttpRequest, HttpResponse, error, guard, web};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode};
 use feed::{Feed, Reader};
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::time::{Instant, interval_at, sleep_until, timeout_at};
+use frames::{CLOSE, PING, PONG};
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, Interval, Sleep, interval_at, sleep};
 
 /// The most bytes of a client's message, its fragments added up.
 const MAX_MESSAGE: usize = 4096;
@@ -27,7 +30,7 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long nothing may be heard of a client: time for two pongs. Then it is gone.
 const DEADLINE: Duration = Duration::from_secs(2 * PING_EVERY.as_secs());
 
-/// The handshake (RFC 6455 §4.2). The conversation goes on in a task of its own.
+/// The handshake (RFC 6455 §4.2). All that the server says from then on is the body of its answer.
 async fn open(
     request: HttpRequest,
     body: Payload,
@@ -40,59 +43,63 @@ async fn open(
         return Err(error::ErrorForbidden("a page of another site may not open a WebSocket"));
     }
     let reader = feed.reader(feed::after(&request)?);
-    let frames = frames::whole(body, MAX_MESSAGE).boxed_local();
-    let frames = Payload::from_request(&request, &mut frames.into()).await?;
-    let (response, session, messages) =
-        actix_ws::handle_with_protocols(&request, frames, &["json"])?;
+    let mut frames = frames::whole(body, MAX_MESSAGE).boxed_local().into();
+    let frames = Payload::from_request(&request, &mut frames).await?;
+    let (response, _, messages) = actix_ws::handle_with_protocols(&request, frames, &["json"])?;
     let json = response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
-    rt::spawn(converse(session, messages, feed, reader, json));
-    Ok(response)
+    let messages = messages.aggregate_continuations().max_continuation_size(MAX_MESSAGE);
+    let ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    let silence = Box::pin(sleep(DEADLINE));
+    let (response, open) = response.into_parts();
+    let client = Client { feed, reader, json, messages, ping, silence, _open: open };
+    let said = stream::unfold(Some(client), async |client| client?.say().await);
+    Ok(response.set_body(BodyStream::new(said.map(Ok::<_, Infallible>))).map_into_boxed_body())
 }
 
-/// Tells the client every update and everyone the client's messages, until one side closes.
-async fn converse(
-    mut session: Session,
-    messages: MessageStream,
+/// What the server knows of a client.
+struct Client {
     feed: Data<Feed>,
-    mut reader: Reader,
+    reader: Reader,
     json: bool,
-) {
-    let mut messages = messages.aggregate_continuations().max_continuation_size(MAX_MESSAGE);
-    let mut heard = Instant::now();
-    let mut ping = interval_at(heard + PING_EVERY, PING_EVERY);
-    let close = loop {
-        let say = tokio::select! {
-            update = reader.next() => Message::Text(if json {
-                serde_json::to_string(&update).expect("text and numbers").into()
-            } else {
-                update.update.as_str().into()
-            }),
-            message = messages.recv() => {
-                heard = Instant::now();
-                match message {
-                    Some(Ok(AggregatedMessage::Text(text))) => {
-                        if feed.publish(&text, None).is_ok() {
-                            feed::print_line(format_args!("Received message => {text}"));
-                        }
-                        continue;
-                    }
-                    Some(Ok(AggregatedMessage::Ping(data))) => Message::Pong(data),
-                    Some(Ok(AggregatedMessage::Pong(_))) => continue,
-                    Some(Ok(AggregatedMessage::Binary(_))) => break Some(CloseCode::Unsupported),
-                    Some(Ok(AggregatedMessage::Close(reason))) => break reason.map(|why| why.code),
-                    Some(Err(error)) => break Some(frames::close_code(&error)),
-                    None => return,
+    messages: AggregatedMessageStream,
+    ping: Interval,
+    silence: Pin<Box<Sleep>>,
+    _open: BoxBody, // where it is dropped, the messages end
+}
+
+impl Client {
+    /// Waits for the next frame that the client is sent, and goes on with it, but after a close.
+    /// It is asked for no frame while the one before can't be written: then there is no queue.
+    async fn say(mut self) -> Option<(Bytes, Option<Client>)> {
+        let code = loop {
+            let message = tokio::select! {
+                biased; // what a client has said counts before its silence does
+                message = self.messages.recv() => message?,
+                () = &mut self.silence => return None,
+                _ = self.ping.tick() => return Some((frames::frame(PING, b""), Some(self))),
+                update = self.reader.next() => {
+                    return Some((frames::text(&update, self.json), Some(self)));
                 }
+            };
+            self.silence.as_mut().reset(Instant::now() + DEADLINE);
+            match message {
+                Ok(AggregatedMessage::Text(text)) => {
+                    if self.feed.publish(&text, None).is_ok() {
+                        feed::print_line(format_args!("Received message => {text}"));
+                    }
+                }
+                Ok(AggregatedMessage::Ping(data)) => {
+                    return Some((frames::frame(PONG, &data), Some(self)));
+                }
+                Ok(AggregatedMessage::Pong(_)) => {}
+                Ok(AggregatedMessage::Binary(_)) => break Some(CloseCode::Unsupported),
+                Ok(AggregatedMessage::Close(reason)) => break reason.map(|reason| reason.code),
+                Err(error) => break Some(frames::close_code(&error)),
             }
-            _ = ping.tick() => Message::Ping(Bytes::new()),
-            () = sleep_until(heard + DEADLINE) => return,
         };
-        // A client that does not read makes this wait: not for ever.
-        if !matches!(timeout_at(heard + DEADLINE, session.send(say)).await, Ok(Ok(()))) {
-            return;
-        }
-    };
-    let _ = timeout_at(heard + DEADLINE, session.close(close.map(Into::into))).await;
+        let code = code.map(|code| u16::from(code).to_be_bytes());
+        Some((frames::frame(CLOSE, code.as_ref().map_or(&[], |code| code)), None))
+    }
 }
 
 /// The host, without its port, that a `Host` or an `Origin` names.
