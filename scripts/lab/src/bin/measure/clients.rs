@@ -1,0 +1,285 @@
+//! The clients of a measurement: one small task each, on bare sockets, that reads what comes and
+//! counts it. They do nothing else, so that the server is what is measured.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use bytes::{Buf as _, BytesMut};
+use hdrhistogram::Histogram;
+use memchr::memmem::find;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+
+/// What Chromium sends with each request of a page, besides what is the technique's own.
+const BROWSER: &str = "Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/156.0.0.0 Safari/537.36\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Accept-Language: en-US,en;q=0.9\r\n";
+
+/// The longest latency that is told apart, in microseconds.
+const HOUR: u64 = 3_600_000_000;
+
+/// How many bytes a measured message has.
+pub const MESSAGE: usize = 64;
+
+/// What all clients of one technique have counted together.
+pub struct Tally {
+    /// From publishing to reading, in microseconds.
+    pub latency: RefCell<Histogram<u64>>,
+    pub requests: Cell<u64>,
+    pub up: Cell<u64>,
+    pub down: Cell<u64>,
+    pub received: Cell<u64>,
+    pub lost: Cell<u64>,
+    pub twice: Cell<u64>,
+    /// How many clients are connected and wait for updates.
+    pub ready: Cell<u32>,
+}
+
+impl Tally {
+    pub fn new() -> Rc<Tally> {
+        Rc::new(Tally {
+            latency: Histogram::new_with_max(HOUR, 3).expect("3 digits are allowed").into(),
+            requests: Cell::default(),
+            up: Cell::default(),
+            down: Cell::default(),
+            received: Cell::default(),
+            lost: Cell::default(),
+            twice: Cell::default(),
+            ready: Cell::default(),
+        })
+    }
+
+    /// Forgets what was counted, but not who is ready.
+    pub fn reset(&self) {
+        self.latency.borrow_mut().reset();
+        for count in [&self.requests, &self.up, &self.down, &self.received, &self.lost, &self.twice]
+        {
+            count.set(0);
+        }
+    }
+}
+
+fn add(count: &Cell<u64>, more: usize) {
+    count.set(count.get() + more as u64);
+}
+
+/// The microsecond since 1970.
+fn now() -> u64 {
+    u64::try_from(UNIX_EPOCH.elapsed().unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A message of [`MESSAGE`] bytes that says its number and when it is published.
+pub fn message(number: u64) -> String {
+    format!("{:016} {number:010} {:.<36}", now(), "")
+}
+
+/// How the clients of a technique are connected.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    pub port: u16,
+    pub poll_interval: Duration,
+    /// When a polling client asks for the second time: its phase.
+    pub phase: Duration,
+}
+
+/// A client's connection, what it has read and not yet understood, and which message comes next.
+struct Client {
+    socket: TcpStream,
+    read: BytesMut,
+    port: u16,
+    next: u64,
+    tally: Rc<Tally>,
+}
+
+/// Is a client of this technique until its task is aborted.
+///
+/// # Errors
+/// What the connection failed with, or what the server said that it should not.
+pub async fn run(technique: &str, setup: Setup, tally: Rc<Tally>) -> Result<()> {
+    let socket = TcpStream::connect(("127.0.0.1", setup.port)).await?;
+    socket.set_nodelay(true)?;
+    let mut client = Client { socket, read: BytesMut::new(), port: setup.port, next: 0, tally };
+    match technique {
+        "polling" => client.poll(setup).await,
+        "long-polling" => client.long_poll().await,
+        "server-sent-events" => client.listen().await,
+        "websockets" => client.converse().await,
+        _ => bail!("no technique is called {technique}"),
+    }
+}
+
+impl Client {
+    async fn poll(&mut self, setup: Setup) -> Result<()> {
+        let mut cursor = self.ask("/api/messages?after=0").await?.unwrap_or(0);
+        self.ready();
+        let mut next = Instant::now() + setup.phase;
+        loop {
+            sleep_until(next).await;
+            next += setup.poll_interval;
+            let newest = self.ask(&format!("/api/messages?after={cursor}")).await?;
+            cursor = newest.unwrap_or(cursor);
+        }
+    }
+
+    async fn long_poll(&mut self) -> Result<()> {
+        let mut cursor = self.ask("/api/messages/long-poll?after=0").await?.unwrap_or(0);
+        self.ready();
+        loop {
+            let newest = self.ask(&format!("/api/messages/long-poll?after={cursor}")).await?;
+            cursor = newest.unwrap_or(cursor);
+        }
+    }
+
+    async fn listen(&mut self) -> Result<()> {
+        self.request(
+            "/server-sent-events",
+            "Connection: keep-alive\r\nAccept: text/event-stream\r\n",
+        )
+        .await?;
+        self.head("200").await?;
+        self.ready();
+        loop {
+            while let Some(end) = find(&self.read, b"\n\n") {
+                let event = self.read.split_to(end + 2);
+                if let Some(data) = find(&event, b"data: ") {
+                    self.received(&event[data + 6..]);
+                }
+            }
+            self.read().await?;
+        }
+    }
+
+    async fn converse(&mut self) -> Result<()> {
+        let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://localhost:8004\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+        self.request("/websocket", handshake).await?;
+        self.head("101").await?;
+        self.ready();
+        loop {
+            // All frames here are shorter than 126 bytes (RFC 6455 §5.2).
+            while self.read.len() >= 2 && self.read.len() >= 2 + usize::from(self.read[1]) {
+                let frame = self.read.split_to(2 + usize::from(self.read[1]));
+                match frame[0] & 0x0f {
+                    1 => self.received(&frame[2..]),
+                    9 => self.write(&[0x8a, 0x80, 0, 0, 0, 0]).await?,
+                    opcode => bail!("a frame with the opcode {opcode}"),
+                }
+            }
+            self.read().await?;
+        }
+    }
+
+    fn ready(&self) {
+        self.tally.ready.set(self.tally.ready.get() + 1);
+    }
+
+    /// Asks for news; counts what came, and says its last id.
+    async fn ask(&mut self, path: &str) -> Result<Option<u64>> {
+        self.request(path, "Connection: keep-alive\r\nAccept: */*\r\n").await?;
+        let length = self.head("20").await?;
+        while self.read.len() < length {
+            self.read().await?;
+        }
+        let body = self.read.split_to(length);
+        let mut rest = &body[..];
+        let mut last = None;
+        while let Some(id) = find(rest, br#"{"id":"#) {
+            let digits = rest[id + 6..].iter().take_while(|byte| byte.is_ascii_digit());
+            last = Some(digits.fold(0, |id, digit| id * 10 + u64::from(digit - b'0')));
+            let text = find(rest, br#""update":""#).context("an update without a text")?;
+            rest = &rest[text + 10..];
+            self.received(rest);
+        }
+        Ok(last)
+    }
+
+    async fn request(&mut self, path: &str, more: &str) -> Result<()> {
+        let port = self.port;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{BROWSER}{more}\r\n");
+        add(&self.tally.requests, 1);
+        self.write(request.as_bytes()).await
+    }
+
+    /// Reads a response's head; says the length of its body.
+    async fn head(&mut self, status: &str) -> Result<usize> {
+        let end = loop {
+            match find(&self.read, b"\r\n\r\n") {
+                Some(end) => break end,
+                None => self.read().await?,
+            }
+        };
+        let head = self.read.split_to(end + 4);
+        let head = str::from_utf8(&head)?;
+        if !head.starts_with(&format!("HTTP/1.1 {status}")) {
+            bail!("instead of {status} the server said {head}");
+        }
+        let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: "));
+        Ok(length.map_or(Ok(0), str::parse)?)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.socket.write_all(bytes).await?;
+        add(&self.tally.up, bytes.len());
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        if self.read.capacity() - self.read.len() < 512 {
+            self.read.reserve(2048);
+        }
+        match self.socket.read_buf(&mut self.read).await? {
+            0 => bail!("the server closed the connection"),
+            bytes => add(&self.tally.down, bytes),
+        }
+        Ok(())
+    }
+
+    /// Counts one of [`message`]'s texts; any other is not measured.
+    fn received(&mut self, text: &[u8]) {
+        let number = |range| str::from_utf8(text.get(range)?).ok()?.parse::<u64>().ok();
+        let (Some(published), Some(number)) = (number(0..16), number(17..27)) else { return };
+        add(&self.tally.received, 1);
+        if number < self.next {
+            add(&self.tally.twice, 1);
+            return;
+        }
+        self.tally.lost.set(self.tally.lost.get() + number - self.next);
+        self.next = number + 1;
+        self.tally.latency.borrow_mut().saturating_record(now().saturating_sub(published));
+    }
+}
+
+/// Publishes messages number 0, 1, … on a connection of its own, one every so often.
+pub async fn publish(port: u16, updates: u64, every: Duration, done: impl Fn(u64)) -> Result<()> {
+    let tally = Tally::new();
+    let socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    socket.set_nodelay(true)?;
+    let mut client = Client { socket, read: BytesMut::new(), port, next: 0, tally };
+    let mut next = Instant::now();
+    for number in 0..updates {
+        sleep_until(next).await;
+        next += every;
+        let body = format!(r#"{{"update":"{}"}}"#, message(number));
+        let length = body.len();
+        let request = format!(
+            "POST /api/messages HTTP/1.1\r\nHost: localhost:{port}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        client.write(request.as_bytes()).await?;
+        let length = client.head("201").await?;
+        while client.read.len() < length {
+            client.read().await?;
+        }
+        client.read.advance(length);
+        done(number + 1);
+    }
+    Ok(())
+}

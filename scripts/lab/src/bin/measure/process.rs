@@ -1,0 +1,62 @@
+//! What the system says of a process: its memory and its processor time.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+fn look_at<T>(pid: i32, answer: impl Fn(&sysinfo::Process) -> T) -> Result<T> {
+    let pid = Pid::from_u32(pid.unsigned_abs());
+    let mut system = System::new();
+    let what = ProcessRefreshKind::nothing().with_cpu().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
+    system.process(pid).map(answer).context("the server has ended")
+}
+
+/// Its resident bytes.
+pub fn memory(pid: i32) -> Result<u64> {
+    look_at(pid, sysinfo::Process::memory)
+}
+
+/// The user and system time of all its threads. Linux has it to the nanosecond; elsewhere it is
+/// what the system says, mostly to the hundredth of a second.
+pub fn cpu_time(pid: i32) -> Result<Duration> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return look_at(pid, |process| Duration::from_millis(process.accumulated_cpu_time()));
+    };
+    let mut nanoseconds = 0;
+    for thread in threads {
+        let statistics = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let running = statistics.split(' ').next().context("schedstat is empty")?;
+        nanoseconds += running.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// The user and system time of this process.
+pub fn own_cpu_time() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let microseconds = [usage.user_time(), usage.system_time()]
+        .map(|time| time.tv_sec().unsigned_abs() * 1_000_000 + time.tv_usec().unsigned_abs());
+    Ok(Duration::from_micros(microseconds.iter().sum()))
+}
+
+/// Keeps this process, and what it starts from now on, on the processor cores that are chosen.
+#[cfg(target_os = "linux")]
+pub fn stay_on_core(choose: impl Fn(usize) -> bool) -> Result<()> {
+    use nix::{sched, unistd};
+    let mut cores = sched::CpuSet::new();
+    for core in
+        (0..sysinfo::System::physical_core_count().unwrap_or(2).max(2)).filter(|&core| choose(core))
+    {
+        cores.set(core)?;
+    }
+    Ok(sched::sched_setaffinity(unistd::Pid::from_raw(0), &cores)?)
+}
+
+/// Only Linux lets a program choose its cores.
+#[cfg(not(target_os = "linux"))]
+pub fn stay_on_core(_: impl Fn(usize) -> bool) -> Result<()> {
+    anyhow::bail!("--one-core works on Linux only")
+}
