@@ -9,6 +9,7 @@ let agreement = Promise.resolve(false);
 
 // Compares the clocks, unless that was done lately. The server's `Date` is up to a second and a
 // half old, and has no fractions: what differs by less than two seconds more is taken as agreement.
+// This one request is not drawn: it belongs to the instrument, not to the technique.
 export function compareClocks() {
   if (performance.now() - compared < OLD) return;
   compared = performance.now();
@@ -32,10 +33,17 @@ export function madeAt(id) {
   return id / 1000;
 }
 
+const UNITS = [ // below so many milliseconds, one of so many, and its name
+  [1000, 1, "ms"],
+  [60_000, 1000, "s"],
+  [3_600_000, 60_000, "min"],
+  [172_800_000, 3_600_000, "h"],
+  [Infinity, 86_400_000, "days"],
+];
+
 // "12 ms", "3.4 s", "5 min", "3 h", "2 days"
 export function duration(milliseconds) {
-  const units = [[1000, 1, "ms"], [60_000, 1000, "s"], [3_600_000, 60_000, "min"], [172_800_000, 3_600_000, "h"]];
-  const [, unit, name] = units.find(([below]) => milliseconds < below) ?? [0, 86_400_000, "days"];
+  const [, unit, name] = UNITS.find(([below]) => milliseconds < below);
   const number = milliseconds / unit;
   return `${number.toFixed(name === "s" && number < 9.95 ? 1 : 0)} ${name}`;
 }

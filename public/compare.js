@@ -10,7 +10,11 @@ const TECHNIQUES = [
 ];
 const LOOK_EVERY = 3000; // milliseconds between two looks whether a server is there
 const KEPT = 1000; // results of a technique, the newest
-const numbers = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, roundingPriority: "morePrecision", maximumFractionDigits: 0 });
+const numbers = new Intl.NumberFormat("en", { // 5.12, 43.2, 4,794
+  maximumSignificantDigits: 3,
+  maximumFractionDigits: 0,
+  roundingPriority: "morePrecision",
+});
 
 const form = document.querySelector("#message");
 const field = document.querySelector("#text");
@@ -31,7 +35,8 @@ class Contender {
     this.frame.dataset.technique = name;
     this.frame.hidden = true;
     this.missing = element("div", { className: "missing", hidden: true });
-    const command = this.port === port ? `cargo run -p ${name}` : `PORT=${this.port} cargo run -p ${name}`;
+    const elsewhere = this.port === port ? "" : `PORT=${this.port} `;
+    const command = `${elsewhere}cargo run -p ${name}`;
     this.missing.append(
       element("h2", { textContent: title }),
       element("p", { textContent: `is not running at ${this.origin}. Start it:` }),
@@ -46,7 +51,8 @@ class Contender {
     this.current = element("td", { className: "this", textContent: "–" });
     this.median = element("td", { className: "median", textContent: "–" });
     this.status = element("td", { className: "status", textContent: "looking for its server" });
-    const head = element("th", { scope: "row" }, element("a", { href: `${this.origin}/html/index.html`, textContent: title }));
+    const link = element("a", { href: `${this.origin}/html/index.html`, textContent: title });
+    const head = element("th", { scope: "row" }, link);
     this.row.append(head, this.current, this.median, this.status);
     document.querySelector("#results tbody").append(this.row);
 
@@ -61,7 +67,8 @@ class Contender {
   async look() {
     const signal = AbortSignal.timeout(LOOK_EVERY);
     const page = `${this.origin}/html/index.html`;
-    const there = await fetch(page, { method: "HEAD", mode: "no-cors", cache: "no-store", signal }).then(() => true, () => false);
+    const look = fetch(page, { method: "HEAD", mode: "no-cors", cache: "no-store", signal });
+    const there = await look.then(() => true, () => false);
     performance.clearResourceTimings();
     if (there && !this.ready && !this.loading) {
       this.missing.hidden = true;
@@ -74,7 +81,7 @@ class Contender {
       this.say("not running");
       if (this.waitsFor) this.current.textContent = "–";
       this.waitsFor = undefined;
-      this.frame.hidden = !this.ready; // a page that is open says itself that it has lost its server
+      this.frame.hidden = !this.ready; // a page that is open says so itself
       this.missing.hidden = this.ready;
     }
     this.there = there;
@@ -138,7 +145,8 @@ function summarize() {
   if (contenders.some(({ waitsFor }) => waitsFor)) return;
   const have = contenders.filter(({ took }) => took !== undefined).sort((a, b) => a.took - b.took);
   if (have.length < 2) return;
-  const [first, last] = [have.at(0), have.at(-1)].map(({ frame, took }) => `${frame.title} after ${numbers.format(took)} ms`);
+  const say = ({ frame, took }) => `${frame.title} after ${numbers.format(took)} ms`;
+  const [first, last] = [say(have.at(0)), say(have.at(-1))];
   document.querySelector("#summary").textContent = `First to have it: ${first}. Last: ${last}.`;
 }
 

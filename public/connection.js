@@ -6,7 +6,8 @@ import { lost } from "./show.js";
 import { gap } from "./wire.js";
 
 const LONGEST = 10; // seconds between two attempts, at the most
-const ASLEEP = 90_000; // milliseconds between two ticks of a second: even a background tab ticks each minute
+const PATIENCE = 15_000; // milliseconds that a stream or a socket may take to open
+const ASLEEP = 90_000; // milliseconds without a tick: a tab in the background ticks each minute
 
 const status = document.querySelector("#status");
 const cut = document.querySelector("#cut");
@@ -18,6 +19,8 @@ let since = Date.now();
 let connection = new AbortController();
 let hurry = () => {}; // ends the wait of the moment
 let countdown;
+let giveUp;
+let patience;
 
 // When the connection of the moment was made, in milliseconds since 1970.
 export const connectedSince = () => since;
@@ -42,7 +45,10 @@ export async function keepConnected(connect) {
     const aborted = new Promise((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason));
     });
-    const why = await Promise.race([connect(signal), aborted]).catch((reason) => reason);
+    const tooLong = new Promise((_, reject) => (giveUp = reject));
+    waitPatiently();
+    const why = await Promise.race([connect(signal), aborted, tooLong]).catch((reason) => reason);
+    clearTimeout(patience);
     const letGo = signal.aborted;
     connection.abort(); // whatever is left of it
     lost(letGo ? signal.reason : "no answer");
@@ -52,8 +58,14 @@ export async function keepConnected(connect) {
   }
 }
 
+function waitPatiently() {
+  clearTimeout(patience);
+  patience = setTimeout(() => giveUp("no answer"), PATIENCE);
+}
+
 // The connection works.
 export function connected() {
+  clearTimeout(patience);
   attempts = 0;
   say("connected");
   compareClocks();
@@ -61,6 +73,7 @@ export function connected() {
 
 // The browser connects again by itself, as an EventSource does.
 export function reconnectingByItself(seconds) {
+  waitPatiently();
   count(seconds, "the browser, by itself", () => say("connecting: the browser, by itself"));
 }
 

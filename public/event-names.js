@@ -7,7 +7,7 @@ const field = document.querySelector("#event-names");
 
 // The stream's own `open` and `error` are no events of the server.
 export function eventNames() {
-  const names = field.value.split(/[\s,]+/).filter((name) => name && name !== "open" && name !== "error");
+  const names = field.value.split(/[\s,]+/).filter((name) => !["", "open", "error"].includes(name));
   return new Set(["message", ...names]);
 }
 

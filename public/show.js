@@ -9,6 +9,7 @@ import * as wire from "./wire.js";
 import "./links.js";
 
 const HELD = 250; // milliseconds: a request that is answered sooner was not held
+const SETTLED = 1; // second: what is held for so long has arrived at a server that is well
 
 let asked; // the request of the connection of the moment, while it has no answer
 let url; // its address
@@ -24,13 +25,14 @@ export function request(path) {
 
 // Its answer has come, with so many updates.
 export function answer(response, updates) {
-  const label = response.status === 200 ? `200 [${howMany(updates.length)}]` : statusLine(response);
+  const news = `200 [${howMany(updates.length)}]`;
+  const label = response.status === 200 ? news : statusLine(response);
   asked?.answer(label, updates.length ? "news" : "muted");
   asked = undefined;
   if (response.ok) connected();
 }
 
-// A connection that stays open is made: the answer to the request, and a tinted space from there on.
+// A connection that stays open is made: the answer to the request, and a tinted space from there.
 export function opened(label) {
   const byItself = !asked; // by the browser: no script saw the request go out
   if (byItself) request(`${url} Last-Event-ID: ${lastId ?? "none"}`);
@@ -88,7 +90,9 @@ export function outgoing(method, path, body, headers) {
   count("requests");
   count("up", bytes);
   const hold = () => wire.bar(row, "held", "held", started, (seconds) => {
-    if (held) held.textContent = `${seconds.toFixed(1)} s`;
+    if (!held || body !== undefined) return;
+    held.textContent = `${seconds.toFixed(1)} s`;
+    if (seconds > SETTLED) connected();
   });
   let release;
   const timer = setTimeout(() => (release = hold()), HELD);

@@ -49,7 +49,8 @@ export function unanswered(row, why) {
   if (times > 1) before.remove();
   row.dataset.times = times;
   row.classList.add("lost");
-  row.querySelector(".label").append(part("why", ` – ${why}${times > 1 ? `, ${times} times` : ""}`));
+  const often = times > 1 ? `, ${times} times` : "";
+  row.querySelector(".label").append(part("why", ` – ${why}${often}`));
 }
 
 // A bar that grows below a row until it is stopped: on the server's lifeline while a request is
@@ -91,8 +92,8 @@ function part(name, text) {
 
 function clockTime(date) {
   const digits = (number) => String(number).padStart(2, "0");
-  const tenths = Math.floor(date.getMilliseconds() / 100);
-  return `${digits(date.getHours())}:${digits(date.getMinutes())}:${digits(date.getSeconds())}.${tenths}`;
+  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()].map(digits);
+  return `${parts.join(":")}.${Math.floor(date.getMilliseconds() / 100)}`;
 }
 
 function bytesText(bytes) {
