@@ -60,7 +60,6 @@ impl Feed {
 
     /// A reader of everything newer than the id `after`; without one, of what comes from now on.
     /// An `after` beyond the newest (the clock was set back) counts as 0: nobody waits in vain.
-    #[must_use]
     pub fn reader(&self, after: Option<u64>) -> Reader {
         let list = self.0.subscribe(); // before the look at the list: what comes between is seen
         let newest = newest(&list.borrow());

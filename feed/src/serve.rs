@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::{collections::HashMap, env, fmt, net::ToSocketAddrs as _, path::Path, time::Duration};
 
 use actix_files::Files;
-use actix_web::error::{Error, ErrorBadRequest, ErrorPayloadTooLarge, ErrorRequestTimeout};
-use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse, HttpServer};
-use actix_web::{middleware::DefaultHeaders, rt, web};
+use actix_web::error::{ErrorBadRequest, ErrorPayloadTooLarge, ErrorRequestTimeout};
+use actix_web::{App, HttpMessage as _, HttpRequest, HttpResponse, HttpServer, Result};
+use actix_web::{middleware::DefaultHeaders, rt, web, web::Payload};
 use serde::Deserialize;
 
 use crate::Feed;
@@ -19,14 +19,13 @@ const MAX_BODY: (usize, Duration) = (4096, Duration::from_secs(10));
 ///
 /// # Errors
 /// 400 where it says something that is no id.
-pub fn after(request: &HttpRequest) -> Result<Option<u64>, Error> {
+pub fn after(request: &HttpRequest) -> Result<Option<u64>> {
     let query = web::Query::<HashMap<String, String>>::from_query(request.query_string())?;
     let no_id = || ErrorBadRequest("after takes a whole number, as in after=0");
     query.get("after").map(|id| parse_id(id).ok_or_else(no_id)).transpose()
 }
 
 /// The id that a text says in digits. One with too many of them is beyond all ids.
-#[must_use]
 pub fn parse_id(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -46,20 +45,18 @@ struct Message {
 }
 
 /// `POST /api/messages`: client A's message becomes an update for everyone.
-async fn receive(
-    request: HttpRequest,
-    body: web::Payload,
-    feed: web::Data<Feed>,
-) -> Result<HttpResponse, Error> {
+async fn receive(from: HttpRequest, body: Payload, feed: web::Data<Feed>) -> Result<HttpResponse> {
     // A page of another site can't say so: its browser would have to ask first (CORS).
-    if !request.content_type().eq_ignore_ascii_case("application/json") {
+    if !from.content_type().eq_ignore_ascii_case("application/json") {
         return Err(ErrorBadRequest("a message is sent as Content-Type: application/json"));
     }
     let body = rt::time::timeout(MAX_BODY.1, body.to_bytes_limited(MAX_BODY.0)).await;
     let body = body.map_err(|_| ErrorRequestTimeout("the message took too long"))?;
     let body = body.map_err(|_| ErrorPayloadTooLarge("a message has at most 4096 bytes"))??;
+    let object = Some(body).filter(|body| body.trim_ascii_start().starts_with(b"{"));
+    let message = object.and_then(|body| serde_json::from_slice::<Message>(&body).ok());
     let expected = r#"a message is {"update": "TEXT"}, with "event": "NAME" or without"#;
-    let message: Message = serde_json::from_slice(&body).map_err(|_| ErrorBadRequest(expected))?;
+    let message = message.ok_or_else(|| ErrorBadRequest(expected))?;
     let update = feed.publish(&message.update, message.event.as_deref());
     Ok(HttpResponse::Created().json(update.map_err(ErrorBadRequest)?))
 }

@@ -26,7 +26,6 @@ async fn long_poll(request: HttpRequest, feed: web::Data<Feed>) -> Result<HttpRe
     let mut reader = feed.reader(feed::after(&request)?);
     let preferred = preferred_wait(request.headers());
     let wait = Duration::from_secs(preferred.unwrap_or(WAIT));
-    drop(request); // its buffers are not held for as long as the answer is
 
     let news = timeout(wait, reader.next()).await;
     let mut response = HttpResponse::Ok();
@@ -42,12 +41,20 @@ async fn long_poll(request: HttpRequest, feed: web::Data<Feed>) -> Result<HttpRe
 /// The seconds of `Prefer: wait=N`, the first of them (RFC 7240 §2 and §4.3), if one is there.
 fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     let fields = headers.get_all("Prefer").filter_map(|field| field.to_str().ok());
-    let mut preferences = fields.flat_map(|field| field.split(','));
-    let wait = preferences.find_map(|preference| {
+    let wait = fields.flat_map(preferences).find_map(|preference| {
         let (name, value) = preference.split(';').next()?.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"'))
     })?;
     feed::parse_id(wait).map(|seconds| seconds.min(MAX_WAIT))
+}
+
+/// The preferences of a field: what is between its commas, but for those in quotes.
+fn preferences(field: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    field.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
 }
 
 #[actix_web::main]
