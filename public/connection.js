@@ -46,7 +46,6 @@ export async function keepConnected(connect) {
       signal.addEventListener("abort", () => reject(signal.reason));
     });
     const tooLong = new Promise((_, reject) => (giveUp = reject));
-    waitPatiently();
     const why = await Promise.race([connect(signal), aborted, tooLong]).catch((reason) => reason);
     clearTimeout(patience);
     const letGo = signal.aborted;
@@ -58,7 +57,8 @@ export async function keepConnected(connect) {
   }
 }
 
-function waitPatiently() {
+// A request has gone out: what takes too long to answer is given up.
+export function waitPatiently() {
   clearTimeout(patience);
   patience = setTimeout(() => giveUp("no answer"), PATIENCE);
 }

@@ -2,7 +2,8 @@
 // of a page, and the technique still works: unseen.
 
 import { answerBytes, eventBytes, frameBytes, requestBytes } from "./bytes.js";
-import { connected, connectedAgain, isPlugged, reconnectingByItself } from "./connection.js";
+import { connected, connectedAgain, isPlugged } from "./connection.js";
+import { reconnectingByItself, waitPatiently } from "./connection.js";
 import { count } from "./count.js";
 import { listUpdate } from "./updates.js";
 import * as wire from "./wire.js";
@@ -21,6 +22,7 @@ const held = document.querySelector("#held");
 export function request(path) {
   url = path;
   asked = outgoing("GET", path);
+  waitPatiently();
 }
 
 // Its answer has come, with so many updates.
