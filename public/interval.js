@@ -13,7 +13,7 @@ say();
 export function pause(cut) {
   const began = performance.now();
   const answer = document.querySelector("#wire").lastElementChild;
-  const stop = bar(answer, "pausing", "the client waits", began);
+  const stop = answer ? bar(answer, "pausing", "the client waits", began) : () => {};
   const over = new AbortController(); // or a listener would stay behind with each pause
   return new Promise((resolve, reject) => {
     let timer;
