@@ -37,7 +37,7 @@ async fn comparison(browser: &Browser, file: &Path) {
         .zip(SERVERS)
         .map(|(server, name)| format!("{name}={}", server.port()))
         .collect();
-    view(browser, 1360, 820).await;
+    view(browser, 1400, 820).await;
     browser.open(&servers[0].url(&format!("/public/compare.html?{}", ports.join("&")))).await;
     for name in SERVERS {
         enter(browser, name).await;
@@ -60,7 +60,7 @@ async fn comparison(browser: &Browser, file: &Path) {
 /// A request that has been held for some time, under updates and a message that came before.
 async fn long_polling(browser: &Browser, file: &Path) {
     let server = Server::start_with("long-polling", &[]).await;
-    view(browser, 1120, 700).await;
+    view(browser, 1060, 680).await;
     browser.open(&server.url("/html/index.html")).await;
     browser.until("some updates", "document.querySelectorAll('#updates > *').length > 2").await;
     browser.fill("#text", "Hello, everybody").await;
@@ -73,9 +73,12 @@ async fn long_polling(browser: &Browser, file: &Path) {
     browser.picture(file).await;
 }
 
-/// Waits until a request has been held for so many seconds.
+/// Waits until a request has been held for so many seconds, and nothing else has crossed since.
 async fn held(browser: &Browser, seconds: u32) {
-    let held = format!("parseFloat(document.querySelector('#held').textContent) > {seconds}");
+    let held = format!(
+        "document.querySelector('#wire > :last-child').matches('.held')
+            && parseFloat(document.querySelector('#held').textContent) > {seconds}"
+    );
     browser.until("a request is held", &held).await;
 }
 
