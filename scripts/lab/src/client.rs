@@ -233,7 +233,7 @@ pub async fn newest_id(server: &Server) -> u64 {
 }
 
 /// A connection as the technique's clients have it most of the time, while nothing happens: polled
-/// and kept alive, held, streaming, open. The server holds it for sure.
+/// and kept alive, held, streaming, open.
 pub async fn idle(server: &Server) -> Raw {
     let mut connection = Raw::connect(server).await;
     connection.send(request(server.name())).await;
@@ -241,8 +241,7 @@ pub async fn idle(server: &Server) -> Raw {
         "polling" => drop(connection.response().await),
         "server-sent-events" => drop(connection.until("retry: 1000\n\n").await),
         "websockets" => assert_eq!(connection.response().await.status(), 101),
-        // A held request says nothing. The server takes bytes in the order in which they come:
-        // what is asked behind it is read with it, and answered only after it.
+        // A held request says nothing: whether the server has it, its open files tell.
         _ => {}
     }
     connection

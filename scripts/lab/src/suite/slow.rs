@@ -29,8 +29,8 @@ pub fn parts(name: &'static str) -> Vec<Part> {
 async fn a_client_that_no_longer_reads(name: &'static str) {
     const UPDATES: usize = 2_500;
     const STUCK: usize = 8;
-    /// KiB: the 1,000 updates of 4 KB that are kept, and one of them or a few for each client that
-    /// a queue of its own for each would not leave room for.
+    /// KiB: the 1,000 newest updates are 4,000 of it, and a response with all of them takes as
+    /// much for each client. A queue of 10 MB for each of them would not fit.
     const ROOM: u64 = 60 * 1024;
     let server = Server::start(name).await;
     let seen = newest_id(&server).await;
