@@ -32,13 +32,10 @@ async fn comparison(browser: &Browser, file: &Path) {
     for name in SERVERS {
         servers.push(Server::start_with(name, &[]).await);
     }
-    let ports: Vec<_> = servers
-        .iter()
-        .zip(SERVERS)
-        .map(|(server, name)| format!("{name}={}", server.port()))
-        .collect();
+    let ports = servers.iter().zip(SERVERS).map(|(it, name)| format!("{name}={}", it.port()));
+    let ports = ports.collect::<Vec<_>>().join("&");
     view(browser, 1400, 820).await;
-    browser.open(&servers[0].url(&format!("/public/compare.html?{}", ports.join("&")))).await;
+    browser.open(&servers[0].url(&format!("/public/compare.html?{ports}"))).await;
     for name in SERVERS {
         enter(browser, name).await;
         browser.until("some updates", "document.querySelectorAll('#updates > *').length > 2").await;
@@ -47,7 +44,8 @@ async fn comparison(browser: &Browser, file: &Path) {
     for text in ["Good morning", "Hello, everybody"] {
         browser.fill("#text", text).await;
         browser.press(&[Key::Enter]).await;
-        let measured = "[...document.querySelectorAll('#results .this')].every((cell) => /\\d/.test(cell.textContent))";
+        let measured = "[...document.querySelectorAll('#results .this')]
+            .every((cell) => /\\d/.test(cell.textContent))";
         browser.until("all four are measured", measured).await;
     }
     enter(browser, "long-polling").await;
