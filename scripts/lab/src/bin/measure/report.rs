@@ -1,6 +1,5 @@
 //! What was measured, as a table, as JSON, and as a part of the README.
 
-use std::fmt::Write as _;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -84,40 +83,111 @@ fn row(technique: &str, rounds: &[Round], idle: &[Idle]) -> Row {
     }
 }
 
-/// The Markdown table. Latency: from the moment before a message is written to the moment in which
-/// a client has read it. Requests and bytes: counted by the clients on their sockets, headers
-/// included. CPU and memory: the server process's own.
+/// The Markdown table, a column for each technique. Latency: from the moment before a message is
+/// written to the moment in which a client has read it. Requests and bytes: counted by the clients
+/// on their sockets, headers included. CPU and memory: the server process's own.
 pub fn table(results: &Results) -> String {
-    let mut table = String::from(
-        "| technique | latency p50 | p99 | max | lost, twice | requests per update and client \
-         | bytes per update and client, up / down | bytes per client and quiet minute, up / down \
-         | server CPU per 1,000 deliveries | server memory per idle client |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-    );
-    for row in &results.0 {
-        let [p50, p99, max] = row.latency_ms.map(milliseconds);
-        let idle = row
-            .idle
-            .map_or("not measured".into(), |(up, down)| format!("{} / {}", count(up), count(down)));
-        writeln!(
-            table,
-            "| {} | {p50} | {p99} | {max} | {}, {} | {} | {} / {} | {idle} | {} | {} KB |",
-            row.technique,
-            row.lost,
-            row.twice,
-            figure(row.requests),
-            count(row.up),
-            count(row.down),
-            milliseconds(row.server_cpu_ms),
-            figure(row.memory / 1000.0),
-        )
-        .expect("a string takes it");
+    let quiet = |choose: fn((f64, f64)) -> f64| {
+        move |row: &Row| row.idle.map_or("not measured".into(), |idle| count(choose(idle)))
+    };
+    let (none, frame) = (String::new(), format!("{}", MESSAGE + 2));
+    let lines: [(&str, Cell, &str); 11] = [
+        ("latency, p50", &|row| milliseconds(row.latency_ms[0]), &none),
+        ("latency, p99", &|row| milliseconds(row.latency_ms[1]), &none),
+        ("latency, longest", &|row| milliseconds(row.latency_ms[2]), &none),
+        ("updates lost, received twice", &|row| format!("{}, {}", row.lost, row.twice), "0, 0"),
+        ("requests per update and client", &|row| figure(row.requests), "0"),
+        ("bytes per update and client, up", &|row| count(row.up), "0"),
+        ("bytes per update and client, down", &|row| count(row.down), &frame),
+        ("bytes per client in a quiet minute, up", &quiet(|(up, _)| up), "0"),
+        ("bytes per client in a quiet minute, down", &quiet(|(_, down)| down), "0"),
+        ("server CPU for 1,000 deliveries", &|row| milliseconds(row.server_cpu_ms), &none),
+        ("server memory per idle client", &|row| format!("{} KB", figure(row.memory / 1e3)), &none),
+    ];
+    let names = results.0.iter().map(|row| row.technique.clone());
+    let mut table = line("", names, "*the ideal*");
+    table += &line("---", results.0.iter().map(|_| "--:".into()), "--:");
+    for (name, cell, ideal) in lines {
+        table += &line(name, results.0.iter().map(cell), ideal);
     }
-    let frame = MESSAGE + 2;
-    writeln!(table, "| *the ideal* | | | | 0, 0 | 0 | 0 / {frame} | 0 / 0 | | |")
-        .expect("a string takes it");
     table
 }
+
+/// What a technique's cell says.
+type Cell<'a> = &'a dyn Fn(&Row) -> String;
+
+fn line(name: &str, cells: impl Iterator<Item = String>, ideal: &str) -> String {
+    let cells: Vec<_> = cells.collect();
+    format!("| {name} | {} | {ideal} |\n", cells.join(" | "))
+}
+
+/// What the usual adjectives are in numbers, and what to choose by them; nothing when not all
+/// techniques were measured.
+fn meaning(options: &Options, results: &Results) -> Option<String> {
+    let row = |name: &str| results.0.iter().find(|row| row.technique == name);
+    let rows =
+        [row("polling")?, row("long-polling")?, row("server-sent-events")?, row("websockets")?];
+    let [polling, long, stream, socket] = rows;
+    let latency = |row: &Row| milliseconds(row.latency_ms[0]);
+    let bytes = |row: &Row| count(row.up + row.down);
+    let quiet = |row: &Row| row.idle.map_or(f64::NAN, |(up, down)| up + down);
+    let all = |figure: &dyn Fn(&Row) -> String| rows.map(figure).join(" / ");
+    let lines = |source: &str| source.lines().count();
+    Some(format!(
+        "What the usual comparison says in adjectives, here in numbers, in the order of the table:\n\n\
+         | usually said | here |\n|---|---|\n\
+         | latency: high / medium / low / low | p50 {} |\n\
+         | network traffic: high / medium / low / low | {} bytes per update; {} in a quiet minute |\n\
+         | server load: high / high / low / low | {} of CPU for 1,000 deliveries; {} of memory per idle client |\n\
+         | connection: one per request / held / open / open | {} requests per update |\n\
+         | direction: client / client / server / both | the same; A's message goes up by a `POST`, but on a WebSocket |\n\
+         | implementation: simple / medium / simple / complex | {} lines of `main.rs`, comments included (and {} of `frames.rs`) |\n\
+         | browser support: all / all / all but Internet Explorer / all | the same today |\n\n\
+         The surprise is polling. With {} updates a second and a poll every {:?}, one answer carries \
+         many updates: {} requests per update, and {} of CPU for 1,000 deliveries. What it costs is \
+         the wait, and the quiet minute: {} bytes to say nothing, {:.0} times those of a WebSocket. And \
+         long polling, often called a compromise, moves {} bytes per update, as each update comes with \
+         a browser's whole request and the answer's headers.\n\n\
+         ```mermaid\nflowchart TD\n\
+         \x20   A{{Does the client say as much as it hears?}} -- yes: bidirectional --> W[\"**WebSockets**<br>p50 {}, {} bytes per update\"]\n\
+         \x20   A -- no: server to client --> B{{May an update be seconds old?}}\n\
+         \x20   B -- yes: simple --> P[\"**Polling**<br>p50 {}, {} bytes in a quiet minute\"]\n\
+         \x20   B -- no --> C{{Does everything on the way let a stream through?}}\n\
+         \x20   C -- yes --> S[\"**Server-sent events**<br>p50 {}, {} bytes per update\"]\n\
+         \x20   C -- no: fallback --> L[\"**Long polling**<br>p50 {}, {} bytes per update\"]\n```\n",
+        all(&latency),
+        all(&bytes),
+        all(&|row| count(quiet(row))),
+        all(&|row| milliseconds(row.server_cpu_ms)),
+        all(&|row| format!("{} KB", figure(row.memory / 1e3))),
+        all(&|row| figure(row.requests)),
+        SOURCES.map(|source| lines(source).to_string()).join(" / "),
+        lines(FRAMES),
+        figure(1.0 / options.every.as_secs_f64()).trim_end_matches('0').trim_end_matches('.'),
+        options.poll_interval,
+        figure(polling.requests),
+        milliseconds(polling.server_cpu_ms),
+        count(quiet(polling)),
+        quiet(polling) / quiet(socket),
+        bytes(long),
+        latency(socket),
+        bytes(socket),
+        latency(polling),
+        count(quiet(polling)),
+        latency(stream),
+        bytes(stream),
+        latency(long),
+        bytes(long),
+    ))
+}
+
+const SOURCES: [&str; 4] = [
+    include_str!("../../../../../polling/src/main.rs"),
+    include_str!("../../../../../long-polling/src/main.rs"),
+    include_str!("../../../../../server-sent-events/src/main.rs"),
+    include_str!("../../../../../websockets/src/main.rs"),
+];
+const FRAMES: &str = include_str!("../../../../../websockets/src/frames.rs");
 
 fn milliseconds(value: f64) -> String {
     if value >= 1000.0 {
@@ -231,5 +301,6 @@ pub fn into_readme(readme: &str, options: &Options, results: &Results) -> Result
     let (_, after) =
         rest.split_once(MARKERS[1]).with_context(|| format!("{missing}{}", MARKERS[1]))?;
     let (table, conditions) = (table(results), conditions(options, results));
-    Ok(format!("{before}{}{table}\n{conditions}\n{}{after}", MARKERS[0], MARKERS[1]))
+    let meaning = meaning(options, results).context("--readme wants all four techniques")?;
+    Ok(format!("{before}{}\n{table}\n{conditions}\n\n{meaning}\n{}{after}", MARKERS[0], MARKERS[1]))
 }
