@@ -37,7 +37,7 @@ async fn a_client_that_no_longer_reads(name: &'static str) {
     let mut good = Client::new(&server, seen);
     let (before, memory) = (server.open_files(), server.memory());
     let start = Instant::now();
-    let mut stuck = Vec::new();
+    let (mut stuck, mut held) = (Vec::new(), false);
     for _ in 0..STUCK {
         let mut client = Raw::connect_small(&server).await;
         client.send(request(name)).await;
@@ -59,6 +59,7 @@ async fn a_client_that_no_longer_reads(name: &'static str) {
             let last = numbers[numbers.len() - 1];
             let _ = behind.wait_for(|received| received + 250 > last).await;
             let grown = server.memory().saturating_sub(memory);
+            held |= server.open_files() >= before + STUCK; // on a busy machine not to the end
             assert!(grown < ROOM, "grown by {grown} KiB when {last} were published");
             if ["polling", "long-polling"].contains(&name) {
                 for client in &mut stuck {
@@ -68,10 +69,10 @@ async fn a_client_that_no_longer_reads(name: &'static str) {
         }
     };
     let all = Box::pin(future::join(receive, send));
-    within(Duration::from_secs(50), "10 MB are published", all).await;
+    within(Duration::from_secs(80), "10 MB are published", all).await;
     drop(good);
-    let rest = MINUTE.saturating_sub(start.elapsed());
-    assert!(server.open_files() >= before + STUCK / 2, "they were stuck");
+    let rest = MINUTE.saturating_sub(start.elapsed()).max(Duration::from_secs(10));
+    assert!(held, "the server held those that do not read");
     server.open_files_until(rest, |now| now <= before).await;
     drop(stuck);
     publish(&server, "it goes on").await;
