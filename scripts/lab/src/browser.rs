@@ -77,10 +77,14 @@ impl Browser {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("lab-{}-{count}", process::id()));
         fs::create_dir(&folder).expect("the folder for temporary files can be written to");
-        // The driver leaves the browser running when it is killed, so a shell stands above both:
-        // when this process ends, however it ends, the shell's input ends, and it kills the group.
+        // The driver leaves the browser running when it is killed, so a shell stands above both.
+        // When this process ends, however it ends, the shell's input ends: it ends them then, and
+        // takes the folder away once the browser has written its last file.
+        let end = r#"trap '' TERM; kill 0; wait
+            for try in 1 2 3 4 5; do rm -rf "$TMPDIR" 2>/dev/null && break; sleep 1; done
+            kill -s KILL 0"#;
         let shell = Command::new("sh")
-            .args(["-c", r#""$0" --port=0 & exec >/dev/null; cat; kill -s KILL 0"#])
+            .args(["-c", &format!(r#""$0" --port=0 & exec >/dev/null; cat; {end}"#)])
             .arg(&driver)
             .env("TMPDIR", &folder)
             .stdin(Stdio::piped())

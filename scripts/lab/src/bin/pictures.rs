@@ -34,7 +34,7 @@ async fn comparison(browser: &Browser, file: &Path) {
     }
     let ports = servers.iter().zip(SERVERS).map(|(it, name)| format!("{name}={}", it.port()));
     let ports = ports.collect::<Vec<_>>().join("&");
-    view(browser, 1400, 820).await;
+    view(browser, 1440, 810).await;
     browser.open(&servers[0].url(&format!("/public/compare.html?{ports}"))).await;
     for name in SERVERS {
         enter(browser, name).await;
@@ -58,7 +58,7 @@ async fn comparison(browser: &Browser, file: &Path) {
 /// A request that has been held for some time, under updates and a message that came before.
 async fn long_polling(browser: &Browser, file: &Path) {
     let server = Server::start_with("long-polling", &[]).await;
-    view(browser, 1060, 680).await;
+    view(browser, 1110, 700).await;
     browser.open(&server.url("/html/index.html")).await;
     browser.until("some updates", "document.querySelectorAll('#updates > *').length > 2").await;
     browser.fill("#text", "Hello, everybody").await;
