@@ -16,7 +16,7 @@ use std::{convert::Infallible, pin::Pin, time::Duration};
 use actix_web::body::{BodyStream, BoxBody};
 use actix_web::http::{Uri, header};
 use actix_web::web::{Bytes, Data, Payload};
-use actix_web::{Error, FromRequest as _, HttpRequest, HttpResponse, error, guard, web};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result, error, guard, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode};
 use feed::{Feed, Reader};
 use frames::{CLOSE, PING, PONG};
@@ -31,11 +31,7 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(2 * PING_EVERY.as_secs());
 
 /// The handshake (RFC 6455 §4.2). All that the server says from then on is the body of its answer.
-async fn open(
-    request: HttpRequest,
-    body: Payload,
-    feed: Data<Feed>,
-) -> Result<HttpResponse, Error> {
+async fn open(request: HttpRequest, body: Payload, feed: Data<Feed>) -> Result<HttpResponse> {
     // Any site's page may open a WebSocket to here, but its browser says where it is from (§10.2).
     let host = request.headers().get(header::HOST).and_then(host_of);
     let mut origins = request.headers().get_all(header::ORIGIN);
@@ -110,7 +106,10 @@ fn host_of(value: &header::HeaderValue) -> Option<String> {
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     feed::serve(8004, env!("CARGO_MANIFEST_DIR"), |routes| {
-        let upgrade = guard::fn_guard(|request| request.head().headers().contains_key("Upgrade"));
+        let upgrade = guard::fn_guard(|request| {
+            let to = request.head().headers().get(header::UPGRADE);
+            to.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        });
         routes.route("/", web::get().guard(upgrade).to(open));
         routes.route("/websocket", web::get().to(open));
     })

@@ -84,6 +84,9 @@ fn no_handshake() {
             let status = status(&server, "GET /websocket", &lines).await;
             assert!([400, 426].contains(&status), "{status} for {lines}");
         }
+        // What `curl --http2` asks for is no WebSocket: it gets the way to the page.
+        let other = UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c");
+        assert_eq!(status(&server, "GET /", &other).await, 307);
         for method in ["POST", "PUT", "DELETE"] {
             let lines = format!("{UPGRADE}Content-Length: 0\r\n");
             let status = status(&server, &format!("{method} /websocket"), &lines).await;
