@@ -23,6 +23,9 @@
 //!   `timeout`, which end a stream, and the 1 of `diff`, which found a difference.
 //! - What can't be run as it is shown stands in [`INSTEAD`].
 //!
+//! Commands within a sentence that begin with `cargo`, `diff` or `scripts/` are run too, at the end,
+//! and have to succeed.
+//!
 //! Source stands in blocks like `rust file=feed/src/lib.rs`: these lines, one after another, perhaps
 //! further to the right. What looks like a path of this repository within a sentence has to be one.
 
@@ -30,6 +33,8 @@
 mod compare;
 #[path = "readmes/document.rs"]
 mod document;
+#[path = "readmes/itself.rs"]
+mod itself;
 #[path = "readmes/prose.rs"]
 mod prose;
 #[path = "readmes/servers.rs"]
@@ -111,7 +116,7 @@ async fn is_true(readme: &str) {
     let text = fs::read_to_string(root().join(readme));
     let text = text.unwrap_or_else(|error| panic!("{readme}: {error}"));
     let problems = problems(readme, &text).await;
-    assert!(problems.is_empty(), "{} problems:\n\n{}", problems.len(), problems.join("\n"));
+    assert!(problems.is_empty(), "not true in {readme}:\n\n{}", problems.join("\n"));
 }
 
 /// All that is not true in a README, each with its place.
@@ -169,16 +174,21 @@ impl Run {
             };
             if let Err(problem) = result {
                 self.problem(command, &problem);
-                if problem.contains("has not ended") {
-                    break; // bash waits for it: nothing after it can be run
-                }
+            }
+            if self.session.is_over {
+                break;
             }
         }
         for (command, terminal) in std::mem::take(&mut self.beside) {
-            let mut printed = || terminal.so_far().lines().map(Into::into).collect();
+            let printed = || terminal.so_far().lines().map(Into::into).collect();
             let shown = &command.is.shown;
-            if let Err(problem) = servers::begins_with(shown, &mut self.names, &mut printed).await {
+            if let Err(problem) = servers::begins_with(shown, &mut self.names, printed).await {
                 self.problem(&command, &problem);
+            }
+        }
+        for code in &document.code {
+            if let Err(problem) = self.command_within_a_sentence(code).await {
+                self.problems.push(At { line: code.line, is: format!("`{}`\n{problem}", code.is) });
             }
         }
         self.ask(document).await;
@@ -196,7 +206,7 @@ impl Run {
         self.stop(|running| running.is_started_again_by(start)).await;
         let later = rest.iter().take_while(|command| Start::of(&command.is.text).is_none());
         let mut shown = std::iter::once(command).chain(later).map(|command| &command.is.shown);
-        let quiet = !shown.any(|shown| has_later_update(shown));
+        let quiet = !shown.any(|shown| servers::has_later_update(shown));
         let running = Running::start(start, command, quiet, &self.session, &mut self.names).await?;
         self.running.push(running);
         Ok(())
@@ -260,8 +270,23 @@ impl Run {
         if status == 0 || says_status || is_usual(text, status) {
             Ok(())
         } else {
-            Err(format!("It ended with exit status {status}, which is not shown (`$ echo $?`)."))
+            let how = "which is shown nowhere (`$ echo $?`)";
+            Err(format!("It ended with exit status {status}, {how}. It printed:\n{printed}"))
         }
+    }
+
+    /// Runs a command that stands within a sentence, which shows no output.
+    async fn command_within_a_sentence(&mut self, code: &At<String>) -> Result<(), String> {
+        let is_command =
+            ["cargo ", "diff ", "scripts/"].iter().any(|word| code.is.starts_with(word));
+        if !is_command || !code.is.contains(' ') || self.session.is_over {
+            return Ok(());
+        }
+        if Start::of(&code.is).is_some() {
+            return Ok(()); // blocks show often enough that these start
+        }
+        let command = Command { text: code.is.clone(), shown: "...".into() };
+        self.command(&At { line: code.line, is: command }, None).await
     }
 
     /// What was printed by the commands that go on and that have nothing shown beneath them.
@@ -298,13 +323,6 @@ async fn ask(url: &str) -> Result<(), String> {
     let answer = soon("an answer", reqwest::get(url)).await;
     answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
     Ok(())
-}
-
-/// Whether it shows an update that a server makes only when it is not quiet.
-fn has_later_update(shown: &str) -> bool {
-    let numbers = shown.split("Real-Time Update ").skip(1);
-    let mut numbers = numbers.map(|text| text.split(|c: char| !c.is_ascii_digit()).next());
-    numbers.any(|number| number.is_some_and(|number| !["", "1"].contains(&number)))
 }
 
 /// Exit statuses that need not be shown, as they say what was asked for.

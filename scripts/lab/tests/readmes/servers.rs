@@ -58,7 +58,7 @@ pub struct Running {
 
 enum What {
     One(Box<Server>),
-    All { script: Child, printed: watch::Receiver<Vec<String>> },
+    All(All),
 }
 
 impl Running {
@@ -70,44 +70,22 @@ impl Running {
         session: &Session,
         names: &mut Names,
     ) -> Result<Running, String> {
-        let quiet = quiet.then(|| ("QUIET".to_owned(), "1".to_owned()));
-        let variables = || start.variables.iter().cloned().chain(quiet.clone());
+        let (ports, mut variables): (Vec<_>, Vec<_>) =
+            start.variables.iter().cloned().partition(|(name, _)| name == "PORT");
+        if quiet {
+            variables.push(("QUIET".into(), "1".into()));
+        }
         let what = if let Some(name) = start.name {
-            let default = SERVERS.iter().zip(PORTS).find(|(server, _)| **server == name);
-            let port = start.variables.iter().find(|(variable, _)| variable == "PORT");
-            let port = port.and_then(|(_, port)| port.parse().ok());
-            let variables: Vec<_> = variables().filter(|(name, _)| name != "PORT").collect();
             let variables: Vec<_> =
-                variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                variables.iter().map(|(name, value)| (&**name, &**value)).collect();
             let server = Server::start_with(name, &variables).await;
-            names.bind_port(port.or(default.map(|(_, port)| port)).unwrap_or(0), server.port());
+            let default =
+                SERVERS.iter().position(|server| *server == name).map(|place| PORTS[place]);
+            let shown = ports.last().and_then(|(_, port)| port.parse().ok()).or(default);
+            names.bind_port(shown.expect("it is one of the four"), server.port());
             What::One(Box::new(server))
         } else {
-            for port in PORTS {
-                names.bind_port(port, free_port());
-            }
-            let script = fs::read_to_string("../all.sh").map_err(|error| error.to_string())?;
-            let folder = session.folder.join("scripts");
-            fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-            write_script(&folder.join("all.sh"), &names.real(&script));
-            let mut script = tokio::process::Command::new(folder.join("all.sh"));
-            set_environment(&mut script, &session.folder);
-            script.args(&start.arguments).envs(variables()).stdin(Stdio::null());
-            let script = script.stdout(Stdio::piped()).process_group(0).kill_on_drop(true).spawn();
-            let mut script = script.map_err(|error| error.to_string())?;
-            let mut lines = BufReader::new(script.stdout.take().expect("it is piped")).lines();
-            let (print, mut printed) = watch::channel(Vec::new());
-            tokio::spawn(async move {
-                while let Ok(Some(line)) = lines.next_line().await {
-                    print.send_modify(|lines| lines.push(line));
-                }
-            });
-            let last = |lines: &Vec<String>| lines.iter().any(|line| line.starts_with("Ctrl-C"));
-            let all = soon("all four servers", printed.wait_for(last)).await.is_ok();
-            if !all {
-                return Err(format!("It has ended. It printed: {:#?}", printed.borrow()));
-            }
-            What::All { script, printed }
+            What::All(All::start(start, variables, session, names).await?)
         };
         Ok(Running { what, command: command.clone() })
     }
@@ -116,47 +94,95 @@ impl Running {
     pub fn is_started_again_by(&self, start: &Start) -> bool {
         match &self.what {
             What::One(server) => start.name.is_none_or(|name| name == server.name()),
-            What::All { .. } => true,
+            What::All(_) => true,
         }
     }
 
     fn printed(&self) -> Vec<String> {
         match &self.what {
             What::One(server) => server.printed(),
-            What::All { printed, .. } => printed.borrow().clone(),
+            What::All(all) => all.printed.borrow().clone(),
         }
     }
 
     /// Whether it has printed what is shown, before anything else, and ends as it should.
     pub async fn end(self, names: &mut Names) -> Result<(), String> {
-        let mut printed = || self.printed();
-        let result = begins_with(&self.command.is.shown, names, &mut printed).await;
-        match self.what {
-            What::One(server) => {
-                let status = server.stop().await;
-                if !status.success() {
-                    return Err(format!("It ended with {status}"));
-                }
+        let result = begins_with(&self.command.is.shown, names, || self.printed()).await;
+        let (status, expected) = match self.what {
+            What::One(server) => (server.stop().await, 0),
+            What::All(mut all) => {
+                all.stop();
+                let ended = soon("the end of scripts/all.sh", all.script.wait()).await;
+                (ended.expect("it can be waited for"), 143)
             }
-            What::All { mut script, .. } => {
-                let pid = script.id().and_then(|pid| pid.try_into().ok());
-                kill(Pid::from_raw(pid.ok_or("It has ended")?), Signal::SIGTERM)
-                    .map_err(|error| error.to_string())?;
-                soon("the end of all.sh", script.wait())
-                    .await
-                    .map_err(|error| error.to_string())?;
-            }
+        };
+        match status.code() {
+            Some(code) if code == expected => result,
+            _ => Err(format!("It ended with {status}. {}", result.err().unwrap_or_default())),
         }
-        result
     }
 }
 
-/// Whether the lines that something prints while it goes on begin with what is shown. It has as much
-/// time for that as three updates need.
+/// `scripts/all.sh`, of which the ports are others. Dropped, it ends with its servers.
+struct All {
+    script: Child,
+    printed: watch::Receiver<Vec<String>>,
+}
+
+impl All {
+    /// Starts it and waits until it says that all four listen.
+    async fn start(
+        start: &Start,
+        variables: Vec<(String, String)>,
+        session: &Session,
+        names: &mut Names,
+    ) -> Result<All, String> {
+        for port in PORTS {
+            names.bind_port(port, free_port());
+        }
+        let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../all.sh"));
+        let script = script.map_err(|error| format!("scripts/all.sh: {error}"))?;
+        let copy = session.folder.join("scripts/all.sh");
+        write_script(&copy, &names.real(&script));
+        let mut script = tokio::process::Command::new(copy);
+        set_environment(&mut script, &session.folder);
+        script.args(&start.arguments).envs(variables);
+        let script = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut script = script.expect("bash is there");
+        let mut lines = BufReader::new(script.stdout.take().expect("it is piped")).lines();
+        let (print, printed) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                print.send_modify(|lines: &mut Vec<String>| lines.push(line));
+            }
+        });
+        let mut all = All { script, printed };
+        let is_last = |line: &String| line.starts_with("Ctrl-C stops");
+        let last = all.printed.wait_for(|lines| lines.iter().any(is_last));
+        let listens = soon("all four servers listen", last).await.is_ok();
+        let printed = all.printed.borrow().join("\n");
+        listens.then_some(all).ok_or_else(|| format!("It has ended. It printed:\n{printed}"))
+    }
+
+    fn stop(&self) {
+        if let Some(pid) = self.script.id().and_then(|pid| pid.try_into().ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM); // it may have ended
+        }
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whether the lines that something prints while it goes on begin with what is shown. Where that is
+/// more updates than the first, it has as much time as three of them need.
 pub async fn begins_with(
     shown: &str,
     names: &mut Names,
-    printed: &mut impl FnMut() -> Vec<String>,
+    printed: impl Fn() -> Vec<String>,
 ) -> Result<(), String> {
     let count = shown.trim_end().lines().count();
     let any_lines = shown.lines().any(|line| line == "...");
@@ -169,8 +195,16 @@ pub async fn begins_with(
             sleep(Duration::from_millis(50)).await; // nobody tells: it has to be polled
         }
     };
-    let _ = timeout(Duration::from_secs(30), waiting).await;
+    let limit = Duration::from_secs(if has_later_update(shown) { 30 } else { 5 });
+    let _ = timeout(limit, waiting).await;
     is_shown(names, &printed())
+}
+
+/// Whether it shows an update that a server makes only when it is not quiet.
+pub fn has_later_update(shown: &str) -> bool {
+    let numbers = shown.split("Real-Time Update ").skip(1);
+    let mut numbers = numbers.map(|text| text.split(|c: char| !c.is_ascii_digit()).next());
+    numbers.any(|number| number.is_some_and(|number| !["", "1"].contains(&number)))
 }
 
 /// A port that nobody listens on, and that nobody gets who asks for any free one.

@@ -56,6 +56,8 @@ pub struct Session {
     /// How much of what is on the terminal has been looked at.
     seen: usize,
     marker: String,
+    /// Whether bash has ended, or waits for a command that hangs: it takes no more commands.
+    pub is_over: bool,
     /// Where scripts are that the tests have changed.
     pub folder: PathBuf,
 }
@@ -65,7 +67,9 @@ impl Session {
     pub fn start(root: &Path, name: &str) -> Session {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let folder = folder.join(format!("readmes-{}-{name}", std::process::id()));
-        fs::create_dir_all(folder.join("bin")).expect("the target folder can be written to");
+        for name in ["bin", "scripts"] {
+            fs::create_dir_all(folder.join(name)).expect("the target folder can be written to");
+        }
         let servers = SERVERS.map(binary);
         let servers = servers[0].parent().expect("it is in a folder");
         let cargo = CARGO.replace("SERVERS", &servers.display().to_string());
@@ -82,7 +86,7 @@ impl Session {
         let bash = bash.process_group(0).kill_on_drop(true).spawn();
         let mut bash = bash.expect("bash is there");
         let commands = bash.stdin.take().expect("it is piped");
-        Session { bash, commands, terminal, seen: 0, marker, folder }
+        Session { bash, commands, terminal, seen: 0, marker, is_over: false, folder }
     }
 
     /// Runs a command: what it prints, and its exit status.
@@ -110,17 +114,27 @@ impl Session {
             let end = printed[status..].find('\n')? + status;
             Some((start, status, end))
         };
-        let ended = self.terminal.printed.wait_for(|printed| find(printed).is_some());
-        let ended = timeout(LIMIT, ended).await.is_ok_and(|ended| ended.is_ok());
+        let ended = async {
+            tokio::select! {
+                ended = self.terminal.printed.wait_for(|printed| find(printed).is_some()) => ended.is_ok(),
+                _ = self.bash.wait() => false,
+            }
+        };
+        let ended = timeout(LIMIT, ended).await;
         let printed = self.terminal.so_far();
         match find(&printed) {
-            Some((start, status, end)) if is_sent && ended => {
+            Some((start, status, end)) if is_sent && ended == Ok(true) => {
                 self.seen = end + 1;
                 let status = printed[status..end].trim().parse().expect("it is a number");
                 Ok((printed[seen..start].into(), status))
             }
             _ => {
-                Err(format!("It has not ended after {LIMIT:?}. It printed:\n{}", &printed[seen..]))
+                self.is_over = true;
+                let what = if ended.is_ok() { "It ended bash." } else { "It has not ended." };
+                Err(format!(
+                    "{what} What comes after it is not run. It printed:\n{}",
+                    &printed[seen..]
+                ))
             }
         }
     }
