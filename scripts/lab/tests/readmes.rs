@@ -128,7 +128,7 @@ async fn problems(readme: &str, text: &str) -> Vec<String> {
     problems.extend(prose::check_links(&root, readme, &document));
     problems.extend(prose::check_paths(&root, readme, &document));
     problems.extend(check_markers(readme, text));
-    problems.extend(Run::new(&root, readme).all(&document).await);
+    problems.extend(Run::new(&root).all(&document).await);
     problems.sort_by_key(|problem| problem.line);
     problems.into_iter().map(|At { line, is }| format!("{readme}:{line}: {is}\n")).collect()
 }
@@ -153,8 +153,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(root: &Path, readme: &str) -> Run {
-        let session = Session::start(root, &readme.replace('/', "-"));
+    fn new(root: &Path) -> Run {
+        let session = Session::start(root);
         let (running, beside, problems) = (Vec::new(), Vec::new(), Vec::new());
         Run { session, names: Names::default(), running, beside, problems }
     }

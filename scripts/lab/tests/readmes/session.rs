@@ -64,9 +64,9 @@ pub struct Session {
 
 impl Session {
     /// Starts bash at the root of the checkout.
-    pub fn start(root: &Path, name: &str) -> Session {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let folder = folder.join(format!("readmes-{}-{name}", std::process::id()));
+    pub fn start(root: &Path) -> Session {
+        let unique = rand::random::<u64>();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("readme-{unique:016x}"));
         for name in ["bin", "scripts"] {
             fs::create_dir_all(folder.join(name)).expect("the target folder can be written to");
         }
@@ -77,7 +77,7 @@ impl Session {
         fs::write(folder.join(".curlrc"), CURLRC).expect("the folder is there");
 
         let terminal = Terminal::open();
-        let marker = format!("end of command {:016x}:", rand::random::<u64>());
+        let marker = format!("end of command {unique:016x}:");
         let output = || Stdio::from(terminal.inner.try_clone().expect("a file can be shared"));
         let mut bash = Command::new("bash");
         bash.args(["--noprofile", "--norc", "-c", LOOP, &marker]).current_dir(root);
@@ -114,9 +114,10 @@ impl Session {
             let end = printed[status..].find('\n')? + status;
             Some((start, status, end))
         };
+        let found = self.terminal.printed.wait_for(|printed| find(printed).is_some());
         let ended = async {
             tokio::select! {
-                ended = self.terminal.printed.wait_for(|printed| find(printed).is_some()) => ended.is_ok(),
+                found = found => found.is_ok(),
                 _ = self.bash.wait() => false,
             }
         };
