@@ -31,6 +31,7 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
         stream::unfold((reader, interval(KEEP_ALIVE)), async |(mut reader, mut silence)| {
             silence.reset();
             let bytes = tokio::select! {
+                biased; // an update before the silence
                 update = reader.next() => event(&update),
                 _ = silence.tick() => ": keep-alive\n\n".into(),
             };

@@ -48,7 +48,7 @@ async fn open(request: HttpRequest, body: Payload, feed: Data<Feed>) -> Result<H
     let silence = Box::pin(sleep(DEADLINE));
     let (response, open) = response.into_parts();
     let client = Client { feed, reader, json, messages, ping, silence, _open: open };
-    let said = stream::unfold(Some(client), async |client| client?.say().await);
+    let said = stream::unfold(Some(Box::new(client)), async |client| client?.say().await);
     Ok(response.set_body(BodyStream::new(said.map(Ok::<_, Infallible>))).map_into_boxed_body())
 }
 
@@ -66,16 +66,16 @@ struct Client {
 impl Client {
     /// Waits for the next frame that the client is sent, and goes on with it, but after a close.
     /// It is asked for no frame while the one before can't be written: then there is no queue.
-    async fn say(mut self) -> Option<(Bytes, Option<Client>)> {
+    async fn say(mut self: Box<Client>) -> Option<(Bytes, Option<Box<Client>>)> {
         let code = loop {
             let message = tokio::select! {
                 biased; // what a client has said counts before its silence does
                 message = self.messages.recv() => message?,
-                () = &mut self.silence => return None,
-                _ = self.ping.tick() => return Some((frames::frame(PING, b""), Some(self))),
                 update = self.reader.next() => {
                     return Some((frames::text(&update, self.json), Some(self)));
                 }
+                () = &mut self.silence => return None,
+                _ = self.ping.tick() => return Some((frames::frame(PING, b""), Some(self))),
             };
             self.silence.as_mut().reset(Instant::now() + DEADLINE);
             match message {
