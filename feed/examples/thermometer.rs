@@ -1,0 +1,25 @@
+//! `feed` in a system of your own: a thermometer publishes, readers follow at their own pace.
+//!
+//! Run it with `cargo run -p feed --example thermometer`.
+
+use feed::Feed;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), &'static str> {
+    let feed = Feed::default();
+    let thermometer = feed.clone(); // another handle on the same list
+    let mut display = feed.reader(None); // what comes from now on
+
+    for degrees in [19, 20, 21] {
+        thermometer.publish(&format!("{degrees} °C"), None)?;
+    }
+    let first = display.next().await; // waits where there is nothing yet
+    println!("the display shows {}", first.update);
+
+    // The display was switched off here. It comes back and says what it saw last.
+    let mut display = feed.reader(Some(first.id));
+    for missed in display.newer() {
+        println!("the display catches up: {}", missed.update);
+    }
+    Ok(())
+}
