@@ -128,6 +128,7 @@ async fn problems(readme: &str, text: &str) -> Vec<String> {
     problems.extend(prose::check_links(&root, readme, &document));
     problems.extend(prose::check_paths(&root, readme, &document));
     problems.extend(check_markers(readme, text));
+    problems.extend(unfinished(text));
     problems.extend(Run::new(&root).all(&document).await);
     problems.sort_by_key(|problem| problem.line);
     problems.into_iter().map(|At { line, is }| format!("{readme}:{line}: {is}\n")).collect()
@@ -140,6 +141,13 @@ fn check_markers(readme: &str, text: &str) -> Option<At<String>> {
     let expected = if readme == "README.md" { &markers[..] } else { &[] };
     (found != expected)
         .then(|| At { line: 1, is: format!("has {found:?}, should have {expected:?}") })
+}
+
+/// What its author wanted to write later.
+fn unfinished(text: &str) -> impl Iterator<Item = At<String>> {
+    let is_open = |line: &&str| ["XXX", "TODO", "FIXME"].iter().any(|mark| line.contains(mark));
+    let open = (1..).zip(text.lines()).filter(move |(_, line)| is_open(line));
+    open.map(|(line, text)| At { line, is: format!("unfinished: {text}") })
 }
 
 /// The run of a README's commands.

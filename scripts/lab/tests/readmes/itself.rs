@@ -193,6 +193,12 @@ fn source_that_has_changed() {
 }
 
 #[test]
+fn what_is_unfinished() {
+    is_wrong("# A\n\nXXX: a picture\n", 3, "unfinished");
+    is_wrong("<!-- measured: begin -->\n", 1, "measured"); // that is in README.md
+}
+
+#[test]
 fn links_that_are_dead() {
     is_right("# Of *A* `b`!\n[a](#of-a-b) [b](src/lib.rs) [c](../LICENSE) [d](../polling/)\n");
     is_wrong("# A\n\n[a](#b)\n", 3, "no such heading");
