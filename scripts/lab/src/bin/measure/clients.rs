@@ -13,13 +13,22 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-/// What Chromium sends with each request of a page, besides what is the technique's own.
-const BROWSER: &str = "Pragma: no-cache\r\n\
-    Cache-Control: no-cache\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-    Chrome/156.0.0.0 Safari/537.36\r\n\
+/// What Chromium sends with everything that a page asks for, besides the technique's own.
+const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
+    (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\
     Accept-Language: en-US,en;q=0.9\r\n";
+/// What it adds to a request, but not to a WebSocket's handshake.
+const PAGE: &str = "Connection: keep-alive\r\n\
+    sec-ch-ua-platform: \"Linux\"\r\n\
+    sec-ch-ua: \"Not:A-Brand\";v=\"8\", \"Chromium\";v=\"156\"\r\n\
+    sec-ch-ua-mobile: ?0\r\n\
+    Sec-Fetch-Site: same-origin\r\n\
+    Sec-Fetch-Mode: cors\r\n\
+    Sec-Fetch-Dest: empty\r\n\
+    Referer: http://localhost:8001/html/index.html\r\n";
+/// What it adds where its cache is passed by.
+const NO_CACHE: &str = "Pragma: no-cache\r\nCache-Control: no-cache\r\n";
 
 /// The longest latency that is told apart, in microseconds.
 const HOUR: u64 = 3_600_000_000;
@@ -137,11 +146,8 @@ impl Client {
     }
 
     async fn listen(&mut self) -> Result<()> {
-        self.request(
-            "/server-sent-events",
-            "Connection: keep-alive\r\nAccept: text/event-stream\r\n",
-        )
-        .await?;
+        self.request("/server-sent-events", &[PAGE, NO_CACHE, "Accept: text/event-stream\r\n"])
+            .await?;
         self.head("200").await?;
         self.ready();
         loop {
@@ -156,10 +162,11 @@ impl Client {
     }
 
     async fn converse(&mut self) -> Result<()> {
-        let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nOrigin: http://localhost:8004\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+            Origin: http://localhost:8004\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
             Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
-        self.request("/websocket", handshake).await?;
+        self.request("/websocket", &[NO_CACHE, handshake]).await?;
         self.head("101").await?;
         self.ready();
         loop {
@@ -182,7 +189,8 @@ impl Client {
 
     /// Asks for news; counts what came, and says its last id.
     async fn ask(&mut self, path: &str) -> Result<Option<u64>> {
-        self.request(path, "Connection: keep-alive\r\nAccept: */*\r\n").await?;
+        let cache = if path.contains("long-poll") { NO_CACHE } else { "" };
+        self.request(path, &[PAGE, cache, "Accept: */*\r\n"]).await?;
         let length = self.head("20").await?;
         while self.read.len() < length {
             self.read().await?;
@@ -200,8 +208,8 @@ impl Client {
         Ok(last)
     }
 
-    async fn request(&mut self, path: &str, more: &str) -> Result<()> {
-        let port = self.port;
+    async fn request(&mut self, path: &str, more: &[&str]) -> Result<()> {
+        let (port, more) = (self.port, more.concat());
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{BROWSER}{more}\r\n");
         add(&self.tally.requests, 1);

@@ -225,6 +225,7 @@ async fn one_round(technique: &str, options: &Options, progress: &ProgressBar) -
     tally.reset();
     let pid = running.server.pid();
     let (server_before, client_before) = (process::cpu_time(pid)?, process::own_cpu_time()?);
+    let start = Instant::now();
     let published = progress.position();
     let done = |updates| progress.set_position(published + updates);
     clients::publish(running.server.port(), options.updates, options.every, done).await?;
@@ -238,7 +239,7 @@ async fn one_round(technique: &str, options: &Options, progress: &ProgressBar) -
             deadline = Instant::now() + options.poll_interval + PATIENCE;
         }
         running.check()?;
-        sleep(Duration::from_millis(1)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     let server_cpu = process::cpu_time(pid)?.saturating_sub(server_before);
     let client_cpu = process::own_cpu_time()?.saturating_sub(client_before);
@@ -257,7 +258,7 @@ async fn one_round(technique: &str, options: &Options, progress: &ProgressBar) -
         up: each(tally.up.get()),
         down: each(tally.down.get()),
         server_cpu_ms: server_cpu.as_secs_f64() * 1e6 / expected as f64,
-        client_cpu_ms: client_cpu.as_secs_f64() * 1e6 / expected as f64,
+        client_busy: client_cpu.as_secs_f64() / start.elapsed().as_secs_f64(),
         memory: (running.memory.1 as f64 - running.memory.0 as f64) / f64::from(options.clients),
     })
 }

@@ -23,8 +23,8 @@ pub struct Round {
     pub down: f64,
     /// Milliseconds for 1,000 deliveries.
     pub server_cpu_ms: f64,
-    /// The measuring client's own, for comparison.
-    pub client_cpu_ms: f64,
+    /// Which part of the time the process of the clients had something to do.
+    pub client_busy: f64,
     /// Resident bytes of the server for each client that waits.
     pub memory: f64,
 }
@@ -46,7 +46,7 @@ pub struct Row {
     pub up: f64,
     pub down: f64,
     pub server_cpu_ms: f64,
-    pub client_cpu_ms: f64,
+    pub client_busy: f64,
     pub memory: f64,
     pub idle: Option<(f64, f64)>,
 }
@@ -77,7 +77,7 @@ fn row(technique: &str, rounds: &[Round], idle: &[Idle]) -> Row {
         up: median(&|round| round.up),
         down: median(&|round| round.down),
         server_cpu_ms: median(&|round| round.server_cpu_ms),
-        client_cpu_ms: median(&|round| round.client_cpu_ms),
+        client_busy: median(&|round| round.client_busy),
         memory: median(&|round| round.memory),
         idle: idle.iter().find(|idle| idle.technique == technique).map(|idle| (idle.up, idle.down)),
     }
@@ -222,18 +222,19 @@ fn count(value: f64) -> String {
 
 /// How, when and where it was measured.
 pub fn conditions(options: &Options, results: &Results) -> String {
-    let command: Vec<_> = std::env::args().skip(1).collect();
+    let command: Vec<_> =
+        std::iter::once("scripts/measure.sh".to_owned()).chain(std::env::args().skip(1)).collect();
     let cpu = System::new_with_specifics(
         sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
     );
     let processor = cpu.cpus().first().map_or("unknown", |cpu| cpu.brand().trim());
-    let client = results.0.iter().map(|row| row.client_cpu_ms / row.server_cpu_ms);
-    let client = client.fold(0.0, f64::max);
+    let busy = results.0.iter().map(|row| row.client_busy * 100.0).fold(0.0, f64::max);
     format!(
-        "`scripts/measure.sh {}`, {}: {} clients, {} updates of {MESSAGE} bytes, one every {:?}, \
+        "`{}`, {}: {} clients, {} updates of {MESSAGE} bytes, one every {:?}, \
          polling every {:?}, medians of {} rounds; {} × {processor}, {} {}, {}, actix-web {}. \
-         The clients send the headers that Chromium sends. They are not what is measured: per \
-         delivery they need at most {client:.2} times the server's CPU time, on another core.",
+         The clients send the headers that \
+         Chromium sends with the pages' requests. They are not what is measured: their process, one \
+         thread for all of them, has something to do in {busy:.0} % of the time at the most.",
         command.join(" "),
         said("date", &["+%Y-%m-%d"]),
         options.clients,
@@ -271,7 +272,7 @@ pub fn json(options: &Options, results: &Results, rounds: &[Round]) -> Value {
             "bytes_per_update_and_client": {"up": row.up, "down": row.down},
             "bytes_per_client_and_quiet_minute": row.idle.map(|(up, down)| json!({"up": up, "down": down})),
             "server_cpu_ms_per_1000_deliveries": row.server_cpu_ms,
-            "client_cpu_ms_per_1000_deliveries": row.client_cpu_ms,
+            "client_busy": row.client_busy,
             "server_bytes_per_idle_client": row.memory,
         })
     });
