@@ -34,19 +34,29 @@ export function frameBytes(text, masked) {
   return (payload < 126 ? 2 : 4) + (masked ? 4 : 0) + payload;
 }
 
-// What the browser has measured of an answer comes a moment after the answer.
+// What the browser has measured of an answer comes a moment after the answer, or a moment before.
 const waiting = [];
+const measured = [];
 
 export function answerBytes(url, started, tell) {
   waiting.push({ name: new URL(url, location).href, started, tell });
   if (waiting.length > 20) waiting.shift();
+  match();
 }
 
 new PerformanceObserver((entries) => {
-  for (const entry of entries.getEntries()) {
-    const fits = ({ name, started }) => name === entry.name && started <= entry.startTime + 1;
-    const index = waiting.findLastIndex(fits);
-    if (index >= 0 && entry.transferSize > 0) waiting.splice(index, 1)[0].tell(entry.transferSize);
-  }
+  measured.push(...entries.getEntries().filter((entry) => entry.transferSize > 0));
+  measured.splice(0, measured.length - 20);
+  match();
   performance.clearResourceTimings(); // or the browser's list is full after a while
 }).observe({ type: "resource" });
+
+function match() {
+  for (const one of [...waiting]) {
+    const fits = ({ name, startTime }) => name === one.name && one.started <= startTime + 1;
+    const index = measured.findIndex(fits);
+    if (index < 0) continue;
+    waiting.splice(waiting.indexOf(one), 1);
+    one.tell(measured.splice(index, 1)[0].transferSize);
+  }
+}

@@ -14,9 +14,10 @@ const COLOURS: [RGBColor; 4] =
 /// What is drawn in this colour takes the colour of the reader's text instead.
 const INK: RGBColor = RGBColor(1, 2, 3);
 /// Text and lines follow the reader's theme.
-const STYLE: &str = "<style>text{fill:#1f2328;font-family:system-ui,sans-serif}\
+const STYLE: &str = "<style>svg>rect:first-of-type{fill:#fff}text{fill:#1f2328;font-family:system-ui,sans-serif}\
     [stroke=\"#010203\"]{stroke:#1f2328}\
-    @media(prefers-color-scheme:dark){text{fill:#e6edf3}[stroke=\"#010203\"]{stroke:#e6edf3}}</style>";
+    @media(prefers-color-scheme:dark){svg>rect:first-of-type{fill:#0d1117}text{fill:#e6edf3}[stroke=\"#010203\"]{stroke:#e6edf3}}</style>\
+    <rect width=\"100%\" height=\"100%\" rx=\"8\"/>";
 
 /// Draws the results as SVG.
 pub fn svg(results: &Results) -> Result<String> {
@@ -31,9 +32,23 @@ fn draw(svg: &mut String, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let (left, right) = area.split_horizontally(SIZE.0 * 57 / 100);
     let latency = |row: &Row| row.latency_ms.map(|latency| latency.max(0.01)).to_vec();
-    panel(&left, 130, "latency: p50, p99, longest", &[(1000.0, "s"), (1.0, "ms")], rows, latency)?;
+    panel(
+        &left,
+        130,
+        "latency: p50, p99, longest (logarithmic)",
+        &[(1000.0, "s"), (1.0, "ms")],
+        rows,
+        latency,
+    )?;
     let bytes = |row: &Row| vec![row.up + row.down];
-    panel(&right, 10, "bytes per update and client", &[(1000.0, "KB"), (1.0, "B")], rows, bytes)?;
+    panel(
+        &right,
+        10,
+        "bytes per update and client (logarithmic)",
+        &[(1000.0, "KB"), (1.0, "B")],
+        rows,
+        bytes,
+    )?;
     area.present()?;
     Ok(())
 }

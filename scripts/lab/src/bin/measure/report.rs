@@ -140,7 +140,7 @@ fn meaning(options: &Options, results: &Results) -> Option<String> {
          | network traffic: high / medium / low / low | {} bytes per update; {} in a quiet minute |\n\
          | server load: high / high / low / low | {} of CPU for 1,000 deliveries; {} of memory per idle client |\n\
          | connection: one per request / held / open / open | {} requests per update |\n\
-         | direction: client / client / server / both | the same; A's message goes up by a `POST`, but on a WebSocket |\n\
+         | direction: client / client / server / both | the same; A's message goes up by a `POST`, except with WebSockets |\n\
          | implementation: simple / medium / simple / complex | {} lines of `main.rs`, comments included (and {} of `frames.rs`) |\n\
          | browser support: all / all / all but Internet Explorer / all | the same today |\n\n\
          The surprise is polling. With {} updates a second and a poll every {:?}, one answer carries \
@@ -149,12 +149,12 @@ fn meaning(options: &Options, results: &Results) -> Option<String> {
          long polling, often called a compromise, moves {} bytes per update, as each update comes with \
          a browser's whole request and the answer's headers.\n\n\
          ```mermaid\nflowchart TD\n\
-         \x20   A{{Does the client say as much as it hears?}} -- yes: bidirectional --> W[\"**WebSockets**<br>p50 {}, {} bytes per update\"]\n\
+         \x20   A{{Do both sides speak often?}} -- yes: bidirectional --> W[\"<b>WebSockets</b><br>p50 {}, {} bytes per update\"]\n\
          \x20   A -- no: server to client --> B{{May an update be seconds old?}}\n\
-         \x20   B -- yes: simple --> P[\"**Polling**<br>p50 {}, {} bytes in a quiet minute\"]\n\
+         \x20   B -- yes: simple --> P[\"<b>Polling</b><br>p50 {}, {} bytes in a quiet minute\"]\n\
          \x20   B -- no --> C{{Does everything on the way let a stream through?}}\n\
-         \x20   C -- yes --> S[\"**Server-sent events**<br>p50 {}, {} bytes per update\"]\n\
-         \x20   C -- no: fallback --> L[\"**Long polling**<br>p50 {}, {} bytes per update\"]\n```\n",
+         \x20   C -- yes --> S[\"<b>Server-sent events</b><br>p50 {}, {} bytes per update\"]\n\
+         \x20   C -- no: fallback --> L[\"<b>Long polling</b><br>p50 {}, {} bytes per update\"]\n```\n",
         all(&latency),
         all(&bytes),
         all(&|row| count(quiet(row))),
