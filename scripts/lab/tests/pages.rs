@@ -461,6 +461,22 @@ async fn the_held_request_of_long_polling() {
     browser.until("the next request begins anew", &format!("{HELD} < {second}")).await;
 }
 
+/// A page's own message is answered on two requests at once, and the browser may have measured an
+/// answer before the page has read it: it counts all the same.
+#[tokio::test]
+async fn each_answer_of_long_polling_has_its_bytes() {
+    const ANSWERS: &str = "[...document.querySelectorAll('#wire > .down.news .bytes')]";
+    let server = Server::start("long-polling").await;
+    let browser = Browser::start().await;
+    open(&browser, &server).await;
+    for text in texts("mine", 5) {
+        type_message(&browser, &text).await;
+        until_received(&browser, &text).await;
+    }
+    let counted = format!("{ANSWERS}.length > 5 && {ANSWERS}.every((row) => row.textContent)");
+    browser.until("each answer has its bytes", &counted).await;
+}
+
 /// Two windows of one browser ask for the very same, and nothing comes: each has a request of its
 /// own at the server, and each gets the answer that there are no news. (A browser that may keep an
 /// answer sends the second request only when it has the first one's answer.)
