@@ -11,14 +11,14 @@ async fn main() -> Result<(), &'static str> {
     let mut display = feed.reader(None); // what comes from now on
 
     for degrees in [19, 20, 21] {
-        thermometer.publish(&format!("{degrees} °C"), None)?;
+        thermometer.publish(&format!("{degrees} °C"), None).await?;
     }
-    let first = display.next().await; // waits where there is nothing yet
+    let first = &display.next().await.updates[0]; // waits where there is nothing yet
     println!("the display shows {}", first.update);
 
     // The display was switched off here. It comes back and says what it saw last.
     let mut display = feed.reader(Some(first.id));
-    for missed in display.newer() {
+    for missed in display.newer().updates {
         println!("the display catches up: {}", missed.update);
     }
     Ok(())

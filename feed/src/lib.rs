@@ -1,19 +1,29 @@
 //! One list, many readers: what the four servers have in common, whatever the technique.
 //!
 //! A [`Feed`] keeps the newest updates in one list. Each client has a [`Reader`]: a subscription
-//! to that list, and the id of the last update that it has seen, its cursor. What is newer comes
-//! at once ([`Reader::newer`]) or as soon as it is there ([`Reader::next`]), out of the same list,
-//! so nothing falls into a gap between what was and what is to come. And nobody has a queue: a
-//! slow reader costs the others nothing, and the list never grows beyond [`KEPT`].
+//! to that list, and its place there, the last update that it has seen. What is newer comes at
+//! once ([`Reader::newer`]) or as soon as it is there ([`Reader::next`]), out of the same list, so
+//! nothing falls into a gap between what was and what is to come. And nobody has a queue: a slow
+//! reader costs the others nothing, and the list never grows beyond [`KEPT`].
 
+mod guard;
 mod serve;
+mod stdout;
 
-pub use serve::{after, parse_id, print_line, serve};
-use std::{collections::VecDeque, sync::Arc, time::UNIX_EPOCH};
-use tokio::sync::watch;
+pub use guard::is_own_page;
+pub use serve::{after, array, parse_id, serve};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
+pub use stdout::print_line;
+use tokio::{sync::watch, task::yield_now, time::sleep};
 
-/// How many updates are kept. A client that was away for longer goes on from the oldest of them.
+/// How many updates are kept. A client that was away for longer goes on from the oldest of them,
+/// and is told that some are missing.
 pub const KEPT: usize = 1_000;
+/// An update that a reader has still to read is kept for so long at least: who publishes more than
+/// [`KEPT`] updates in that time has to wait for those who read. In microseconds.
+const GRACE: u64 = 1_000_000;
+/// About how many bytes of updates a reader takes at once: what a client costs that does not read.
+const BATCH: usize = 8 * 1024;
 
 /// Something new. As JSON: `{"id":…,"update":"…"}`, and `"event":"…"` where it was given one.
 #[derive(Debug, serde::Serialize)]
@@ -25,91 +35,153 @@ pub struct Update {
     /// What kind of event it is: 1 to 64 ASCII letters, digits, `-` or `_`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+    /// Held by each reader whose place is here: it has seen this update, and not the next.
+    #[serde(skip)]
+    place: Arc<()>,
 }
 
+/// Oldest first. In front of the updates that are kept stands the newest that is not: it shows
+/// where the list begins, and whether a reader's place is there.
 type List = VecDeque<Arc<Update>>;
 
-/// The newest [`KEPT`] updates, oldest first. A clone is another handle on the same list.
-#[derive(Clone, Debug, Default)]
+/// The newest [`KEPT`] updates. A clone is another handle on the same list.
+#[derive(Clone, Debug)]
 pub struct Feed(watch::Sender<List>);
 
+impl Default for Feed {
+    fn default() -> Feed {
+        Feed(watch::Sender::new([made(micros_now(), "", None)].into()))
+    }
+}
+
 impl Feed {
-    /// Appends an update, lets the oldest go if there are too many, and wakes every reader.
+    /// Appends an update, lets the oldest go if there are too many, and wakes every reader. Then,
+    /// and before it if readers would lose something, it gives those who read their turn.
     ///
     /// # Errors
     /// An empty text, or a name that no event may have: says which, in one line.
-    pub fn publish(&self, text: &str, event: Option<&str>) -> Result<Arc<Update>, &'static str> {
+    pub async fn publish(
+        &self,
+        text: &str,
+        event: Option<&str>,
+    ) -> Result<Arc<Update>, &'static str> {
         if text.is_empty() {
             return Err("update: the text is empty");
         }
         if !event.is_none_or(is_event_name) {
-            return Err("event: 1 to 64 ASCII letters, digits, - or _; not open, not error");
+            return Err("event: 1 to 64 ASCII letters, digits, - or _; not open, error or gap");
         }
-        let now = UNIX_EPOCH.elapsed().unwrap_or_default();
-        let now = now.as_secs() * 1_000_000 + u64::from(now.subsec_micros());
-        let mut made = None;
-        self.0.send_modify(|list| {
-            let id = now.max(newest(list) + 1); // the clock may stand still, or be set back
-            let update = Update { id, update: text.into(), event: event.map(Into::into) };
-            list.drain(..list.len().saturating_sub(KEPT - 1));
-            list.push_back(Arc::new(update));
-            made = list.back().cloned();
-        });
-        Ok(made.expect("it was pushed"))
+        loop {
+            let mut update = None;
+            self.0.send_if_modified(|list| {
+                if list.len() > KEPT {
+                    let is_awaited = Arc::strong_count(&list[0].place) > 1;
+                    if is_awaited && micros_now().abs_diff(list[1].id) < GRACE {
+                        return false;
+                    }
+                    list.pop_front();
+                }
+                let id = micros_now().max(newest(list).id + 1); // the clock may be set back
+                list.push_back(made(id, text, event));
+                update = list.back().cloned();
+                true
+            });
+            if let Some(update) = update {
+                yield_now().await; // whoever publishes without pause does not keep others waiting
+                return Ok(update);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The newest update, if there is one.
+    pub fn newest(&self) -> Option<Arc<Update>> {
+        let list = self.0.borrow();
+        (list.len() > 1).then(|| Arc::clone(newest(&list)))
     }
 
     /// A reader of everything newer than the id `after`; without one, of what comes from now on.
     /// An `after` beyond the newest (the clock was set back) counts as 0: nobody waits in vain.
     pub fn reader(&self, after: Option<u64>) -> Reader {
-        let list = self.0.subscribe(); // before the look at the list: what comes between is seen
-        let newest = newest(&list.borrow());
-        Reader { list, seen: after.map_or(newest, |after| if after > newest { 0 } else { after }) }
+        let feed = self.0.subscribe(); // before the look at the list: what comes between is seen
+        let list = self.0.borrow();
+        let after = after.map_or(newest(&list).id, |id| if id > newest(&list).id { 0 } else { id });
+        let is_gone = (1..list[0].id).contains(&after); // a place before the list: a gap
+        let place = &list[first_after(&list, after) - 1];
+        let seen = if is_gone { after } else { place.id };
+        Reader { feed, seen, place: Arc::clone(&place.place) }
     }
+}
+
+/// What a reader has to read, oldest first.
+#[derive(Debug)]
+pub struct News {
+    /// Whether updates before these are missing, since they are no longer kept.
+    pub gap: bool,
+    /// A batch of the updates; [`Reader::newer`] may have more.
+    pub updates: Vec<Arc<Update>>,
 }
 
 /// A client's place in the feed.
 #[derive(Debug)]
 pub struct Reader {
-    list: watch::Receiver<List>,
+    feed: watch::Receiver<List>,
     seen: u64,
+    place: Arc<()>,
 }
 
 impl Reader {
-    /// All that is newer than what was seen, oldest first, at once. It counts as seen then.
-    pub fn newer(&mut self) -> Vec<Arc<Update>> {
-        let list = self.list.borrow();
-        let newer = list.range(first_after(&list, self.seen)..).cloned().collect();
-        self.seen = newest(&list);
-        newer
+    /// What is newer than what was seen, at once: a batch of it, or nothing. It counts as seen.
+    pub fn newer(&mut self) -> News {
+        let list = self.feed.borrow();
+        let gap = self.seen < list[0].id;
+        let mut room = BATCH;
+        let fits = |update: &&Arc<Update>| {
+            let fits = room > 0;
+            room = room.saturating_sub(mem::size_of::<Update>() + update.update.len());
+            fits
+        };
+        let newer = list.range(first_after(&list, self.seen)..);
+        let updates: Vec<_> = newer.take_while(fits).cloned().collect();
+        if let Some(last) = updates.last() {
+            (self.seen, self.place) = (last.id, Arc::clone(&last.place));
+        }
+        News { gap, updates }
     }
 
-    /// The next update, as soon as there is one. Safe to cancel: it counts as seen only when it
-    /// is returned, so a timeout or another branch of a `select!` loses nothing.
-    pub async fn next(&mut self) -> Arc<Update> {
+    /// The next updates, as soon as there is one. Safe to cancel: they count as seen only when
+    /// they are returned, so a timeout or another branch of a `select!` loses nothing.
+    pub async fn next(&mut self) -> News {
         let seen = self.seen;
-        match self.list.wait_for(|list| newest(list) > seen).await {
-            Ok(list) => {
-                let next = Arc::clone(&list[first_after(&list, seen)]);
-                self.seen = next.id;
-                next
-            }
+        match self.feed.wait_for(|list| newest(list).id > seen).await.map(drop) {
+            Ok(()) => self.newer(),
             Err(_) => std::future::pending().await, // the feed is gone: nothing will come
         }
     }
 }
 
-/// The id of the newest update; 0 when there is none.
-fn newest(list: &List) -> u64 {
-    list.back().map_or(0, |update| update.id)
+fn made(id: u64, update: &str, event: Option<&str>) -> Arc<Update> {
+    let (update, event, place) = (update.into(), event.map(Into::into), Arc::default());
+    Arc::new(Update { id, update, event, place })
 }
 
-/// Where the updates newer than `seen` begin. Ids are in order, so it is a binary search.
+fn micros_now() -> u64 {
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+    now.as_secs() * 1_000_000 + u64::from(now.subsec_micros())
+}
+
+fn newest(list: &List) -> &Arc<Update> {
+    list.back().expect("the newest that is no longer kept is there at least")
+}
+
+/// Where the updates that are kept and newer than `seen` begin. Ids are in order: a binary search.
 fn first_after(list: &List, seen: u64) -> usize {
-    list.partition_point(|update| update.id <= seen)
+    list.partition_point(|update| update.id <= seen).max(1)
 }
 
-/// A browser's `EventSource` has `open` and `error` for itself.
+/// A browser's `EventSource` has `open` and `error` for itself; `gap` is told by the server.
 fn is_event_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    matches!(name.len(), 1..=64) && name.bytes().all(fits) && !matches!(name, "open" | "error")
+    let ours = ["open", "error", "gap"].contains(&name);
+    matches!(name.len(), 1..=64) && name.bytes().all(fits) && !ours
 }

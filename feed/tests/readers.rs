@@ -1,41 +1,48 @@
 //! What the wire can't show: readers of one list while several threads publish.
 
-use std::{collections::BTreeSet, future::pending, thread, time::Duration};
+use std::{collections::BTreeSet, future::pending, sync::Arc, thread, time::Duration};
 
-use feed::{Feed, KEPT};
+use feed::{Feed, KEPT, News, Reader, Update};
+use tokio::runtime::Builder;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 /// Whichever thread is first: every reader has every update, each id once, all in one order, and
-/// what one thread says in the order in which it said it.
+/// what one thread says in the order in which it said it; however many there are.
 #[tokio::test]
 async fn two_threads_publish() {
-    const EACH: usize = 400;
+    const EACH: usize = 4 * KEPT;
     let feed = Feed::default();
     let mut readers = [(); 3].map(|()| feed.reader(Some(0)));
     let threads = ["a", "b"].map(|name| {
         let feed = feed.clone();
-        thread::spawn(move || {
-            (0..EACH).map(|number| publish(&feed, &format!("{name}{number}"))).collect::<Vec<_>>()
+        in_a_thread(async move || {
+            let mut ids = Vec::new();
+            for number in 0..EACH {
+                ids.push(publish(&feed, &format!("{name}{number}")).await);
+            }
+            ids
         })
     });
-    let mut seen = Vec::new();
-    for reader in &mut readers {
+    let read = readers.iter_mut().map(async |reader| {
         let mut updates = Vec::new();
         while updates.len() < 2 * EACH {
-            let next =
-                timeout(Duration::from_secs(20), reader.next()).await.expect("there is more");
-            updates.push((next.id, next.update.clone()));
+            let news = timeout(Duration::from_secs(20), reader.next()).await;
+            updates.extend(all(news.expect("there is more")));
         }
-        assert!(reader.newer().is_empty());
-        seen.push(updates);
-    }
+        updates
+    });
+    let seen = futures_util::future::join_all(read).await;
+    assert!(readers.iter_mut().all(|reader| reader.newer().updates.is_empty()));
     let ids: Vec<_> =
         threads.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 2 * EACH, "each id once");
-    assert!(seen[0].is_sorted_by(|(one, _), (next, _)| one < next));
-    assert!(seen.iter().all(|updates| *updates == seen[0]), "one order for all");
+    assert!(seen[0].is_sorted_by(|one, next| one.id < next.id));
+    let same =
+        |updates: &[Arc<Update>]| updates.iter().map(|it| it.id).eq(seen[0].iter().map(|it| it.id));
+    assert!(seen.iter().all(|updates| same(updates)), "one order for all");
     for name in ["a", "b"] {
-        let texts = seen[0].iter().map(|(_, text)| text).filter(|text| text.starts_with(name));
+        let texts = seen[0].iter().map(|it| &it.update).filter(|text| text.starts_with(name));
         assert!(texts.eq(&(0..EACH).map(|number| format!("{name}{number}")).collect::<Vec<_>>()));
     }
 }
@@ -44,33 +51,37 @@ async fn two_threads_publish() {
 /// not told then, it is told later.
 #[tokio::test]
 async fn cancelled_it_loses_nothing() {
-    const UPDATES: usize = 900;
+    const UPDATES: usize = 3 * KEPT;
     let feed = Feed::default();
     let mut reader = feed.reader(None);
     let publisher = feed.clone();
-    let thread = thread::spawn(move || {
+    let thread = in_a_thread(async move || {
         for number in 0..UPDATES {
-            publish(&publisher, &number.to_string());
+            publish(&publisher, &number.to_string()).await;
             if number % 10 == 0 {
                 thread::sleep(Duration::from_micros(100));
             }
         }
     });
-    let mut cancelled = 0;
-    for number in 0..UPDATES {
-        let update = loop {
-            // As in a server's loop, where something else happens first.
-            tokio::select! {
-                update = reader.next() => break update,
-                () = tokio::task::yield_now() => cancelled += 1,
+    let (mut cancelled, mut seen) = (0, 0);
+    while seen < UPDATES {
+        // As in a server's loop, where something else happens first.
+        let news = tokio::select! {
+            news = reader.next() => news,
+            () = yield_now() => {
+                cancelled += 1;
+                continue;
             }
         };
-        assert_eq!(update.update, number.to_string());
+        for update in all(news) {
+            assert_eq!(update.update, seen.to_string());
+            seen += 1;
+        }
     }
     thread.join().expect("it ends");
     assert!(timeout(Duration::ZERO, reader.next()).await.is_err(), "there is no more");
-    publish(&feed, "one more");
-    assert_eq!(reader.next().await.update, "one more");
+    publish(&feed, "one more").await;
+    assert_eq!(texts(reader.next().await), ["one more"]);
     assert!(cancelled > 0);
 }
 
@@ -80,52 +91,122 @@ async fn cancelled_it_loses_nothing() {
 async fn no_gap() {
     let feed = Feed::default();
     let publisher = feed.clone();
-    let thread = thread::spawn(move || {
+    let thread = in_a_thread(async move || {
         for number in 1..KEPT {
-            publish(&publisher, &number.to_string());
+            publish(&publisher, &number.to_string()).await;
             thread::sleep(Duration::from_micros(20));
         }
     });
     while !thread.is_finished() {
         let mut reader = feed.reader(Some(0));
-        let mut texts: Vec<_> = reader.newer().iter().map(|update| update.update.clone()).collect();
-        while texts.len() < KEPT - 1 {
-            texts.push(reader.next().await.update.clone());
-            texts.extend(reader.newer().iter().map(|update| update.update.clone()));
+        let mut seen = Vec::new();
+        while seen.len() < KEPT - 1 {
+            seen.extend(texts(reader.next().await));
+            seen.extend(texts(reader.newer()));
         }
-        assert!(texts.iter().eq(&(1..KEPT).map(|number| number.to_string()).collect::<Vec<_>>()));
+        assert!(seen.iter().eq(&(1..KEPT).map(|number| number.to_string()).collect::<Vec<_>>()));
     }
     thread.join().expect("it ends");
 }
 
-/// Who lags by more than is kept goes on from the oldest kept; who waits is woken.
+/// Who lags by more than is kept, for longer than anybody waits for it, goes on from the oldest
+/// kept and is told, once; who waits is woken.
 #[tokio::test]
 async fn a_reader_that_lags() {
     let feed = Feed::default();
     let mut waiting = feed.reader(None);
     let mut lagging = feed.reader(None);
-    let first = publish(&feed, "first");
-    assert_eq!(lagging.next().await.id, first);
+    let first = publish(&feed, "first").await;
+    assert_eq!(lagging.next().await.updates[0].id, first);
     for number in 0..KEPT + 10 {
-        publish(&feed, &number.to_string());
+        publish(&feed, &number.to_string()).await;
     }
-    assert_eq!(lagging.next().await.update, "10");
-    assert_eq!(lagging.newer().len(), KEPT - 1);
-    assert_eq!(waiting.newer().len(), KEPT);
-    assert_eq!(feed.reader(Some(0)).newer().len(), KEPT);
+    let news = lagging.next().await;
+    assert!(news.gap, "ten are missing");
+    assert_eq!(news.updates[0].update, "10");
+    assert_eq!(news.updates.len() + rest_of(&mut lagging).len(), KEPT);
+    let news = waiting.newer();
+    assert!(news.gap, "eleven are missing");
+    assert_eq!(news.updates.len() + rest_of(&mut waiting).len(), KEPT);
 
-    let woken = async { waiting.next().await.update.clone() };
+    let woken = async { texts(waiting.next().await) };
     let wake = async {
         sleep(Duration::from_millis(10)).await; // it waits by then, and if not, it is well too
-        publish(&feed, "wake up");
+        publish(&feed, "wake up").await;
         pending::<()>().await;
     };
     tokio::select! {
-        text = woken => assert_eq!(text, "wake up"),
+        texts = woken => assert_eq!(texts, ["wake up"]),
         () = wake => {}
     }
 }
 
-fn publish(feed: &Feed, text: &str) -> u64 {
-    feed.publish(text, None).expect("a good text").id
+/// A cursor from before the list, be it of a process before this one, has a gap; 0, none and one
+/// beyond the newest have none.
+#[tokio::test]
+async fn where_a_gap_is() {
+    let feed = Feed::default();
+    let first = publish(&feed, "first").await;
+    for (after, gap, count) in [
+        (Some(0), false, 1),
+        (None, false, 0),
+        (Some(first), false, 0),
+        (Some(first + 1), false, 1),
+        (Some(u64::MAX), false, 1),
+        (Some(1), true, 1),
+        (Some(first - 1_000_000), true, 1),
+    ] {
+        let mut reader = feed.reader(after);
+        let news = reader.newer();
+        assert_eq!((news.gap, news.updates.len()), (gap, count), "after {after:?}");
+        let news = reader.newer();
+        assert_eq!((news.gap, news.updates.len()), (false, 0), "it was told, after {after:?}");
+    }
+    for number in 0..KEPT {
+        publish(&feed, &number.to_string()).await;
+    }
+    assert!(!feed.reader(Some(first)).newer().gap, "all after the first are kept");
+    assert!(!feed.reader(Some(0)).newer().gap);
+    publish(&feed, "one more").await;
+    assert!(feed.reader(Some(first)).newer().gap, "one after the first is not");
+}
+
+/// A reader takes a batch at a time, whatever it has to read.
+#[tokio::test]
+async fn a_batch_is_bounded() {
+    let feed = Feed::default();
+    for _ in 0..KEPT {
+        publish(&feed, &"x".repeat(4_000)).await;
+    }
+    let mut reader = feed.reader(Some(0));
+    let batch = reader.newer();
+    assert!((1..4).contains(&batch.updates.len()), "{} updates of 4 KB", batch.updates.len());
+    assert_eq!(batch.updates.len() + rest_of(&mut reader).len(), KEPT);
+}
+
+/// Runs it in a thread of its own.
+fn in_a_thread<T: Send + 'static, F: Future<Output = T>>(
+    it: impl FnOnce() -> F + Send + 'static,
+) -> thread::JoinHandle<T> {
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    thread::spawn(move || runtime.block_on(it()))
+}
+
+async fn publish(feed: &Feed, text: &str) -> u64 {
+    feed.publish(text, None).await.expect("a good text").id
+}
+
+/// The updates, of which none is missing.
+fn all(news: News) -> Vec<Arc<Update>> {
+    assert!(!news.gap, "updates are missing before {:?}", news.updates.first());
+    news.updates
+}
+
+fn texts(news: News) -> Vec<String> {
+    all(news).iter().map(|update| update.update.clone()).collect()
+}
+
+fn rest_of(reader: &mut Reader) -> Vec<Arc<Update>> {
+    let batches = std::iter::from_fn(|| Some(all(reader.newer())).filter(|it| !it.is_empty()));
+    batches.flatten().collect()
 }

@@ -8,9 +8,9 @@
 //! curl -i localhost:8002/api/messages --json '{"update": "Hello"}'
 //! ```
 
-use std::{iter, time::Duration};
+use std::time::Duration;
 
-use actix_web::http::{StatusCode, header::HeaderMap};
+use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use feed::Feed;
 use tokio::time::timeout;
@@ -20,6 +20,9 @@ const WAIT: u64 = 25;
 /// How many seconds a request is held at the most.
 const MAX_WAIT: u64 = 60;
 
+/// Says which time was taken (RFC 7240 §3).
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
 /// What is newer than `?after=ID`, as soon as there is something; 204 when nothing came in time.
 /// Without `after`: whatever comes next.
 async fn long_poll(request: HttpRequest, feed: web::Data<Feed>) -> Result<HttpResponse, Error> {
@@ -27,15 +30,15 @@ async fn long_poll(request: HttpRequest, feed: web::Data<Feed>) -> Result<HttpRe
     let preferred = preferred_wait(request.headers());
     let wait = Duration::from_secs(preferred.unwrap_or(WAIT));
 
-    let news = timeout(wait, reader.next()).await;
-    let mut response = HttpResponse::Ok();
+    let mut response = match timeout(wait, reader.next()).await {
+        Ok(news) => feed::array(reader, news),
+        Err(_) => HttpResponse::NoContent().finish(),
+    };
     if let Some(seconds) = preferred {
-        response.insert_header(("Preference-Applied", format!("wait={seconds}")));
+        let applied = format!("wait={seconds}").try_into().expect("these letters may be there");
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     }
-    Ok(match news {
-        Ok(first) => response.json(iter::once(first).chain(reader.newer()).collect::<Vec<_>>()),
-        Err(_) => response.status(StatusCode::NO_CONTENT).finish(),
-    })
+    Ok(response)
 }
 
 /// The seconds of `Prefer: wait=N`, the first of them (RFC 7240 §2 and §4.3), if one is there.

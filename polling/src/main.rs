@@ -14,20 +14,23 @@ use feed::Feed;
 
 /// The newest update. There always is one.
 async fn newest(feed: web::Data<Feed>) -> impl Responder {
-    web::Json(feed.reader(Some(0)).newer().pop())
+    web::Json(feed.newest())
 }
 
 /// All that is kept, oldest first; with `?after=ID` only what is newer, which may be `[]`.
 async fn newer(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
-    let after = feed::after(&request)?.unwrap_or(0);
-    Ok(web::Json(feed.reader(Some(after)).newer()))
+    let mut reader = feed.reader(feed::after(&request)?.or(Some(0)));
+    let news = reader.newer();
+    Ok(feed::array(reader, news))
 }
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     feed::serve(8001, env!("CARGO_MANIFEST_DIR"), |routes| {
         routes.route("/", web::get().to(newest));
+        routes.route("/", web::head().to(newest));
         routes.route("/api/messages", web::get().to(newer));
+        routes.route("/api/messages", web::head().to(newer));
     })
     .await
 }

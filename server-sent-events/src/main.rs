@@ -11,7 +11,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use actix_web::{Error, HttpRequest, HttpResponse, Responder, web};
-use feed::{Feed, Update};
+use feed::{Feed, News};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::interval;
 
@@ -19,6 +19,8 @@ use tokio::time::interval;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many milliseconds a browser waits before it reconnects by itself.
 const RETRY: &str = "retry: 1000\n\n";
+/// Some updates are missing here.
+const GAP: &str = "event: gap\ndata: some updates are no longer kept\n\n";
 
 /// The stream (WHATWG HTML §9.2.6). A browser that reconnects sends the last id it saw by itself;
 /// where it is no id, it counts as absent.
@@ -32,7 +34,7 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
             silence.reset();
             let bytes = tokio::select! {
                 biased; // an update before the silence
-                update = reader.next() => event(&update),
+                news = reader.next() => events_of(&news),
                 _ = silence.tick() => ": keep-alive\n\n".into(),
             };
             Some((bytes, (reader, silence)))
@@ -44,18 +46,26 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
         .streaming(stream))
 }
 
-/// An update as an event. A line end in its text, be it CR, LF or both, ends a line of data: were
-/// it sent as it is, the rest of the text could pass for fields of its own.
-fn event(update: &Update) -> web::Bytes {
-    let mut event = format!("id: {}\n", update.id);
-    if let Some(name) = &update.event {
-        event.extend(["event: ", name, "\n"]);
+/// An event for each update; where some are missing before them, one that says so, without an id:
+/// a browser goes on from the last id that it has.
+fn events_of(news: &News) -> web::Bytes {
+    let mut events = String::new();
+    if news.gap {
+        events += GAP;
     }
-    for line in update.update.replace("\r\n", "\n").split(['\r', '\n']) {
-        event.extend(["data: ", line, "\n"]);
+    for update in &news.updates {
+        events.extend(["id: ", &update.id.to_string(), "\n"]);
+        if let Some(name) = &update.event {
+            events.extend(["event: ", name, "\n"]);
+        }
+        // A line end in its text, be it CR, LF or both, ends a line of data: were it sent as it
+        // is, the rest of the text could pass for fields of its own.
+        for line in update.update.replace("\r\n", "\n").split(['\r', '\n']) {
+            events.extend(["data: ", line, "\n"]);
+        }
+        events.push('\n');
     }
-    event.push('\n');
-    event.into()
+    events.into()
 }
 
 #[actix_web::main]

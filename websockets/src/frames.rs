@@ -1,29 +1,19 @@
-//! Frames (RFC 6455 §5.2): those that the server writes, and where those of a client end.
+//! Frames (RFC 6455 §5.2): those that the server writes, and those that a client sends.
 
-use std::io::ErrorKind;
+use actix_web::web::{Bytes, BytesMut};
+use actix_ws::CloseCode;
+use feed::News;
 
-use actix_web::error::PayloadError;
-use actix_web::web::{Bytes, BytesMut, Payload};
-use actix_ws::{CloseCode, ProtocolError};
-use feed::Update;
-use futures_util::{Stream, StreamExt as _, stream};
-
+/// The most bytes of a client's message, its fragments added up.
+const MAX_MESSAGE: usize = 4096;
 const TEXT: u8 = 1;
+const BINARY: u8 = 2;
 /// The opcode of a close frame; its payload is a code, or nothing (§5.5.1).
 pub const CLOSE: u8 = 8;
 /// The opcode of a ping (§5.5.2).
 pub const PING: u8 = 9;
 /// The opcode of a pong; its payload is the ping's (§5.5.3).
 pub const PONG: u8 = 10;
-
-/// The frame that tells an update: its text, or its JSON.
-pub fn text(update: &Update, json: bool) -> Bytes {
-    if json {
-        frame(TEXT, &serde_json::to_vec(update).expect("an update is text and a number"))
-    } else {
-        frame(TEXT, update.update.as_bytes())
-    }
-}
 
 /// A whole frame. A server does not mask it (§5.1).
 pub fn frame(opcode: u8, payload: &[u8]) -> Bytes {
@@ -36,48 +26,101 @@ pub fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     [&[0x80 | opcode], length, payload].concat().into()
 }
 
-/// A client's bytes, one whole frame at a time, each with at most `max` bytes of payload.
-///
-/// So a frame that says that it is too long is refused before its bytes have come, and one that
-/// is broken doesn't hide those before it.
-pub fn whole(body: Payload, max: usize) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    stream::try_unfold((body, BytesMut::new()), move |(mut body, mut bytes)| async move {
-        tokio::task::yield_now().await; // pending between two frames: each is read by itself
-        loop {
-            match header_and_payload(&bytes) {
-                Some((_, payload)) if payload > max => return Err(PayloadError::Overflow),
-                Some((header, payload)) if header + payload <= bytes.len() => {
-                    let frame = bytes.split_to(header + payload).freeze();
-                    return Ok(Some((frame, (body, bytes))));
-                }
-                _ => match body.next().await.transpose()? {
-                    Some(more) => bytes.extend_from_slice(&more),
-                    None => return Ok(None),
-                },
+/// The frames that tell updates: their texts, or their JSON. Of a gap only the JSON can tell.
+pub fn updates(news: &News, json: bool) -> Bytes {
+    let gap = (news.gap && json).then(|| frame(TEXT, br#"{"gap":true}"#));
+    let updates = news.updates.iter().map(|update| {
+        if json {
+            frame(TEXT, &serde_json::to_vec(update).expect("it is text and a number"))
+        } else {
+            frame(TEXT, update.update.as_bytes())
+        }
+    });
+    gap.into_iter().chain(updates).flatten().collect()
+}
+
+/// The payload of a close frame.
+pub fn code(code: Option<CloseCode>) -> Bytes {
+    code.map_or(Bytes::new(), |code| Bytes::copy_from_slice(&u16::from(code).to_be_bytes()))
+}
+
+/// What a client says.
+pub enum Message {
+    Text(String),
+    Ping(Bytes),
+    Pong,
+    Close(Option<CloseCode>),
+}
+
+/// A client's bytes that are not yet read, and its message of which the end is still to come.
+#[derive(Default)]
+pub struct Frames {
+    bytes: BytesMut,
+    begun: Option<Vec<u8>>,
+}
+
+impl Frames {
+    /// More bytes have come.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next message, its fragments put together, or control frame (§5.4); `None` where its end
+    /// is not here yet. What may not be is refused as soon as it is seen, with the code that says
+    /// why (§7.4.1): so nothing is waited for that is too long.
+    pub fn next(&mut self) -> Result<Option<Message>, CloseCode> {
+        while let Some((&[first, second], rest)) = self.bytes.split_first_chunk() {
+            let (is_last, reserved, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
+            let (is_masked, short) = (second & 0x80 != 0, second & 0x7f);
+            let may_be = match opcode {
+                0 => self.begun.is_some(),
+                TEXT | BINARY => self.begun.is_none(),
+                CLOSE..=PONG => is_last && short < 126,
+                _ => false,
+            };
+            if !may_be || !is_masked || reserved != 0 {
+                return Err(CloseCode::Protocol);
+            } else if opcode == BINARY {
+                return Err(CloseCode::Unsupported);
+            }
+            let extended = [0, 2, 8][usize::from(short.max(125) - 125)];
+            let Some(length) = rest.get(..extended) else { break };
+            let number = length.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+            let length = if extended == 0 { short.into() } else { number };
+            if length > MAX_MESSAGE - self.begun.as_ref().map_or(0, Vec::len) && opcode < CLOSE {
+                return Err(CloseCode::Size);
+            }
+            let header = 2 + extended + 4;
+            if self.bytes.len() < header + length {
+                break;
+            }
+            let mut payload = self.bytes.split_to(header + length).split_off(2 + extended);
+            let mask = payload.split_to(4);
+            payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+            match opcode {
+                PING => return Ok(Some(Message::Ping(payload.freeze()))),
+                PONG => return Ok(Some(Message::Pong)),
+                CLOSE => return close(&payload).map(|code| Some(Message::Close(code))),
+                _ => self.begun.get_or_insert_default().extend_from_slice(&payload),
+            }
+            if let Some(text) = self.begun.take_if(|_| is_last) {
+                let text = String::from_utf8(text).map_err(|_| CloseCode::Invalid)?;
+                return Ok(Some(Message::Text(text)));
             }
         }
-    })
+        Ok(None)
+    }
 }
 
-/// How many bytes the frame that begins here has, in its header and in its payload, if its header
-/// is here already.
-fn header_and_payload(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mask = if bytes.get(1)? & 0x80 == 0 { 0 } else { 4 };
-    Some(match bytes[1] & 0x7f {
-        126 => (4 + mask, u16::from_be_bytes(*bytes[2..].first_chunk()?).into()),
-        127 => {
-            let payload = u64::from_be_bytes(*bytes[2..].first_chunk()?);
-            (10 + mask, usize::try_from(payload).unwrap_or(usize::MAX))
+/// The code of a close frame, if it has one that may be sent (§7.4).
+fn close(payload: &[u8]) -> Result<Option<CloseCode>, CloseCode> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(None) } else { Err(CloseCode::Protocol) };
+    };
+    match u16::from_be_bytes(*code) {
+        code @ (1000..=1003 | 1007..=1014 | 3000..=4999) if str::from_utf8(reason).is_ok() => {
+            Ok(Some(code.into()))
         }
-        payload => (2 + mask, payload.into()),
-    })
-}
-
-/// What a client is told that broke the protocol (§7.4.1).
-pub fn close_code(error: &ProtocolError) -> CloseCode {
-    match error {
-        ProtocolError::Io(io) if io.kind() == ErrorKind::Other => CloseCode::Size,
-        ProtocolError::Io(io) if !io.to_string().contains("reserved bits") => CloseCode::Invalid,
-        _ => CloseCode::Protocol,
+        _ => Err(CloseCode::Protocol),
     }
 }

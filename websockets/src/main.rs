@@ -11,96 +11,117 @@
 
 mod frames;
 
-use std::{convert::Infallible, pin::Pin, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
-use actix_web::body::{BodyStream, BoxBody};
-use actix_web::http::{Uri, header};
+use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Payload};
-use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result, error, guard, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode};
+use actix_web::{
+    FromRequest as _, HttpRequest, HttpResponse, Result, body, dev, error, guard, web,
+};
 use feed::{Feed, Reader};
-use frames::{CLOSE, PING, PONG};
-use futures_util::{StreamExt as _, stream};
-use tokio::time::{Instant, Interval, Sleep, interval_at, sleep};
+use frames::{CLOSE, Frames, Message, PING, PONG};
+use futures_util::{StreamExt as _, stream, stream::LocalBoxStream};
+use tokio::time::{Instant, Interval, interval_at};
 
-/// The most bytes of a client's message, its fragments added up.
-const MAX_MESSAGE: usize = 4096;
 /// How often a client is pinged (RFC 6455 §5.5.2).
 const PING_EVERY: Duration = Duration::from_secs(15);
-/// How long nothing may be heard of a client: time for two pongs. Then it is gone.
+/// How long a client may give no sign of life: time for two pongs. Then it is gone.
 const DEADLINE: Duration = Duration::from_secs(2 * PING_EVERY.as_secs());
+/// To take so many bytes is a sign of life too: no more fits on the way to a client that is dead.
+const TAKEN: usize = 128 * 1024;
 
 /// The handshake (RFC 6455 §4.2). All that the server says from then on is the body of its answer.
-async fn open(request: HttpRequest, body: Payload, feed: Data<Feed>) -> Result<HttpResponse> {
+async fn open(request: HttpRequest, said: Payload, feed: Data<Feed>) -> Result<HttpResponse> {
     // Any site's page may open a WebSocket to here, but its browser says where it is from (§10.2).
-    let host = request.headers().get(header::HOST).and_then(host_of);
-    let mut origins = request.headers().get_all(header::ORIGIN);
-    if !origins.all(|origin| host.is_some() && host_of(origin) == host) {
+    if !feed::is_own_page(&request) {
         return Err(error::ErrorForbidden("a page of another site may not open a WebSocket"));
     }
     let reader = feed.reader(feed::after(&request)?);
-    let mut frames = frames::whole(body, MAX_MESSAGE).boxed_local().into();
-    let frames = Payload::from_request(&request, &mut frames).await?;
-    let (response, _, messages) = actix_ws::handle_with_protocols(&request, frames, &["json"])?;
-    let json = response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
-    let messages = messages.aggregate_continuations().max_continuation_size(MAX_MESSAGE);
-    let ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    let silence = Box::pin(sleep(DEADLINE));
-    let (response, open) = response.into_parts();
-    let client = Client { feed, reader, json, messages, ping, silence, _open: open };
-    let said = stream::unfold(Some(Box::new(client)), async |client| client?.say().await);
-    Ok(response.set_body(BodyStream::new(said.map(Ok::<_, Infallible>))).map_into_boxed_body())
+    let none = Payload::from_request(&request, &mut dev::Payload::None).await?;
+    let (response, ..) = actix_ws::handle_with_protocols(&request, none, &["json"])?;
+    let client = Client {
+        reader,
+        json: response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL),
+        answers: answers(said, feed),
+        heard: Instant::now(),
+        taken: 0,
+        ping: interval_at(Instant::now() + PING_EVERY, PING_EVERY),
+    };
+    let frames = stream::unfold(Some(client), async |client| client?.tell().await);
+    let frames = body::BodyStream::new(frames.map(Ok::<_, Infallible>));
+    Ok(response.set_body(frames).map_into_boxed_body())
+}
+
+/// What is to be said to what a client says: for each of its messages a frame, or nothing. A text
+/// is published before the next message is read.
+fn answers(said: Payload, feed: Data<Feed>) -> LocalBoxStream<'static, Option<(u8, Bytes)>> {
+    let unread = (said, Frames::default(), feed);
+    let answer = |(mut said, mut frames, feed): (Payload, Frames, Data<Feed>)| async {
+        let message = loop {
+            match frames.next() {
+                Ok(None) => frames.add(&said.next().await?.ok()?),
+                Ok(Some(message)) => break message,
+                Err(code) => break Message::Close(Some(code)),
+            }
+        };
+        let answer = match message {
+            Message::Text(text) => {
+                if feed.publish(&text, None).await.is_ok() {
+                    feed::print_line(format_args!("Received message => {text}"));
+                }
+                None
+            }
+            Message::Ping(data) => Some((PONG, data)),
+            Message::Pong => None,
+            Message::Close(code) => Some((CLOSE, frames::code(code))),
+        };
+        Some((answer, (said, frames, feed)))
+    };
+    stream::unfold(unread, answer).boxed_local()
 }
 
 /// What the server knows of a client.
 struct Client {
-    feed: Data<Feed>,
     reader: Reader,
     json: bool,
-    messages: AggregatedMessageStream,
+    answers: LocalBoxStream<'static, Option<(u8, Bytes)>>,
+    heard: Instant,
+    taken: usize,
     ping: Interval,
-    silence: Pin<Box<Sleep>>,
-    _open: BoxBody, // where it is dropped, the messages end
 }
 
 impl Client {
-    /// Waits for the next frame that the client is sent, and goes on with it, but after a close.
-    /// It is asked for no frame while the one before can't be written: then there is no queue.
-    async fn say(mut self: Box<Client>) -> Option<(Bytes, Option<Box<Client>>)> {
-        let code = loop {
-            let message = tokio::select! {
+    /// Waits for the next frames that the client is told, and goes on with it, but after a close.
+    /// It is asked for none while those before can't be written: then there is no queue.
+    async fn tell(mut self) -> Option<(Bytes, Option<Client>)> {
+        loop {
+            tokio::select! {
                 biased; // what a client has said counts before its silence does
-                message = self.messages.recv() => message?,
-                update = self.reader.next() => {
-                    return Some((frames::text(&update, self.json), Some(self)));
-                }
-                () = &mut self.silence => return None,
-                _ = self.ping.tick() => return Some((frames::frame(PING, b""), Some(self))),
-            };
-            self.silence.as_mut().reset(Instant::now() + DEADLINE);
-            match message {
-                Ok(AggregatedMessage::Text(text)) => {
-                    if self.feed.publish(&text, None).is_ok() {
-                        feed::print_line(format_args!("Received message => {text}"));
+                answer = self.answers.next() => {
+                    self.heard = Instant::now();
+                    if let Some((opcode, payload)) = answer? {
+                        return Some((frames::frame(opcode, &payload), (opcode != CLOSE).then_some(self)));
                     }
                 }
-                Ok(AggregatedMessage::Ping(data)) => {
-                    return Some((frames::frame(PONG, &data), Some(self)));
+                now = self.ping.tick() => {
+                    let end = self.heard + DEADLINE;
+                    if now >= end {
+                        return None;
+                    }
+                    self.ping.reset_at(end.min(now + PING_EVERY));
+                    return Some((frames::frame(PING, b""), Some(self)));
                 }
-                Ok(AggregatedMessage::Pong(_)) => {}
-                Ok(AggregatedMessage::Binary(_)) => break Some(CloseCode::Unsupported),
-                Ok(AggregatedMessage::Close(reason)) => break reason.map(|reason| reason.code),
-                Err(error) => break Some(frames::close_code(&error)),
+                news = self.reader.next() => {
+                    let frames = frames::updates(&news, self.json);
+                    self.taken += frames.len();
+                    if self.taken > TAKEN {
+                        (self.heard, self.taken) = (Instant::now(), 0);
+                    }
+                    return Some((frames, Some(self)));
+                }
             }
-        };
-        let code = code.map(|code| u16::from(code).to_be_bytes());
-        Some((frames::frame(CLOSE, code.as_ref().map_or(&[], |code| code)), None))
+        }
     }
-}
-
-/// The host, without its port, that a `Host` or an `Origin` names.
-fn host_of(value: &header::HeaderValue) -> Option<String> {
-    Some(value.to_str().ok()?.parse::<Uri>().ok()?.host()?.to_ascii_lowercase())
 }
 
 #[actix_web::main]
