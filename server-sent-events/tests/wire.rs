@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use lab::client::{Client, events_of, message, newest_id, publish, update_of};
-use lab::{Server, Update, soon};
+use lab::client::{Client, events_of, message, newest_id, publish, request_of, update_of};
+use lab::{Raw, Server, Update, soon};
 use rand::RngExt as _;
 use reqwest::Response;
 use serde_json::json;
@@ -20,6 +20,24 @@ fn all_that_takes_its_time() {
     let mut parts = lab::suite::slow::parts("server-sent-events");
     parts.push(("keep-alive", Box::pin(a_comment_after_15_seconds_of_silence())));
     lab::run(lab::together(parts));
+}
+
+/// To the byte, just before the oldest kept, and without an id: a browser keeps the one it has.
+#[test]
+fn a_gap_is_an_event() {
+    lab::run(async {
+        let server = Server::start("server-sent-events").await;
+        for query in ["?after=1", ""] {
+            let mut client = Raw::connect(&server).await;
+            let path = format!("/events{query}");
+            let resumes = if query.is_empty() { "Last-Event-ID: 1\r\n" } else { "" };
+            client.send(request_of("server-sent-events", &path, resumes)).await;
+            client.until("retry: 1000\n\n\r\n").await;
+            let gap = "event: gap\ndata: some updates are no longer kept\n\nid: ";
+            let chunk = client.until("data: Real-Time Update 1\n\n").await;
+            assert!(chunk.contains(gap), "{chunk:?}");
+        }
+    });
 }
 
 /// Every byte of it, and the headers that say what it is.

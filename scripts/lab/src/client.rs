@@ -58,6 +58,7 @@ pub struct Client {
     /// Came together with one that was returned.
     waiting: VecDeque<Update>,
     connection: Connection,
+    gaps: usize,
 }
 
 enum Connection {
@@ -83,7 +84,14 @@ impl Client {
             cursor: cursor.into(),
             waiting: VecDeque::new(),
             connection: Connection::None,
+            gaps: 0,
         }
+    }
+
+    /// How often it was told that updates are missing.
+    #[must_use]
+    pub fn gaps(&self) -> usize {
+        self.gaps
     }
 
     /// The next update.
@@ -140,10 +148,15 @@ impl Client {
             match &mut self.connection {
                 Connection::Events(events) => {
                     let event = events.next().await.ok_or("the stream has ended")??;
-                    return update_of(event);
+                    if event.event == "gap" {
+                        self.gaps += 1;
+                    } else {
+                        return update_of(event);
+                    }
                 }
                 Connection::Socket(socket) => {
                     match socket.next().await.ok_or("the socket has ended")?? {
+                        Message::Text(text) if text == r#"{"gap":true}"# => self.gaps += 1,
                         Message::Text(text) => return Ok(serde_json::from_str(&text)?),
                         Message::Close(why) => return Err(format!("closed: {why:?}").into()),
                         _ => {}
@@ -155,6 +168,7 @@ impl Client {
                 Connection::None => {
                     let response = self.http.get(format!("http://{url}")).send().await?;
                     let response = response.error_for_status()?;
+                    self.gaps += usize::from(response.headers().contains_key("feed-gap"));
                     if self.technique == "server-sent-events" {
                         self.connection = Connection::Events(events_of(response));
                     } else if response.status() == 200 {

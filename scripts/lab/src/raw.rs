@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -106,6 +107,16 @@ impl Raw {
         }
     }
 
+    /// Reads what is there, but no more than so many bytes, and says how many; 0 at the end.
+    pub async fn some_of(&mut self, most: usize) -> usize {
+        let before = self.read.len();
+        self.read.resize(before + most, 0);
+        let count = soon("more bytes", self.stream.read(&mut self.read[before..])).await;
+        let count = count.unwrap_or(0);
+        self.read.truncate(before + count);
+        count
+    }
+
     /// Reads the head of a response, and as many bytes after it as its `Content-Length` says.
     pub async fn response(&mut self) -> Response {
         let head = self.until("\r\n\r\n").await;
@@ -149,6 +160,12 @@ impl Raw {
         };
         let _ = timeout(limit, flood).await;
         sent
+    }
+
+    /// Its two halves, for who reads and sends at the same time.
+    #[must_use]
+    pub fn into_halves(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        self.stream.into_split()
     }
 
     /// Closes this half only: says that nothing more will be sent, and could still read.

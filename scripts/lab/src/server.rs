@@ -180,7 +180,7 @@ impl Server {
 pub fn command(name: &str) -> Command {
     raise_limit_of_open_files();
     let mut command = Command::new(binary(name));
-    command.env("PORT", "0").env_remove("HOST").env_remove("QUIET");
+    command.env("PORT", "0").env_remove("HOST").env_remove("QUIET").env_remove("ALLOWED_HOSTS");
     command
 }
 

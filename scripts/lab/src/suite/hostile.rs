@@ -48,16 +48,17 @@ pub async fn random_changes_to_a_request(name: &'static str) {
             "Sec-WebSocket-Protocol: json\r\nOrigin: http://[::1]:1\r\n",
         ),
         format!(
-            "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
             Content-Length: {}\r\n\r\n{message}",
             message.len()
         ),
         format!(
-            "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
             Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{message}\r\n0\r\n\r\n",
             message.len()
         ),
-        "GET /html/../public/%2e?x=%zz HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,5-\r\n\r\n".into(),
+        "GET /html/../public/%2e?x=%zz HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-1,5-\r\n\r\n"
+            .into(),
     ];
     for round in 0..400 {
         let mut bytes = requests[round % requests.len()].clone().into_bytes();
@@ -120,7 +121,7 @@ pub async fn more_clients_than_files(name: &'static str) {
     let mut sender = Raw::connect(&server).await;
     let body = r#"{"update":"the room is full"}"#;
     let message = format!(
-        "POST /api/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
         Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

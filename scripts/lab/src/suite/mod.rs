@@ -5,9 +5,13 @@
 
 pub mod cursor;
 pub mod ending;
+pub mod fair;
+pub mod gap;
 pub mod headers;
 pub mod hostile;
 pub mod messages;
+pub mod methods;
+pub mod names;
 pub mod slow;
 pub mod start;
 
@@ -32,6 +36,14 @@ macro_rules! common_tests {
             a_client_that_closes_its_half_is_forgotten
             a_client_that_resets_is_forgotten
         }
+        fair {
+            a_burst_is_for_everyone_who_reads
+            answers_that_nobody_reads_cost_little
+        }
+        gap {
+            away_for_too_long_is_told
+            a_restart_is_told
+        }
         headers {
             every_response_has_them
             no_cors
@@ -49,6 +61,17 @@ macro_rules! common_tests {
             json_by_any_of_its_names
             bad_messages_are_refused
             at_most_4096_bytes
+        }
+        methods {
+            head_is_answered
+            what_is_allowed_is_said
+            old_http_is_answered_as_it_reads
+        }
+        names {
+            another_sites_name_is_refused
+            allowed_names_pass
+            listening_elsewhere_every_name_passes
+            localhost_is_two_addresses
         }
         start {
             the_first_line_says_where

@@ -1,0 +1,115 @@
+//! Whose name and which address: another site's name for this machine is refused, and `localhost`
+//! is listened on wherever a browser looks for it.
+
+use std::net::TcpListener;
+
+use tokio::net::TcpStream;
+
+use crate::client::{UPGRADE, path};
+use crate::raw::{Raw, Response};
+use crate::server::{Server, refuses_to_start};
+
+/// DNS rebinding: a page whose own name leads here would read and write as if it were ours.
+pub async fn another_sites_name_is_refused(name: &'static str) {
+    let server = Server::start(name).await;
+    let rows = [
+        ("localhost", true),
+        ("localhost:1", true),
+        ("LocalHost:8001", true),
+        ("polling.localhost", true),
+        ("127.0.0.1", true),
+        ("127.0.0.1:8001", true),
+        ("192.168.0.7:8001", true),
+        ("[::1]", true),
+        ("[::1]:8001", true),
+        ("evil.example", false),
+        ("evil.example:8001", false),
+        ("localhost.evil.example", false),
+        ("evillocalhost", false),
+        ("127.0.0.1.evil.example", false),
+        ("localhost@evil.example", false),
+        ("null", false),
+    ];
+    for (host, passes) in rows {
+        assert_passes(&server, host, passes).await;
+    }
+    // The same in the request line, which counts more (RFC 9112 §3.2.2).
+    let mut client = Raw::connect(&server).await;
+    client
+        .send("GET http://evil.example/html/index.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    assert_eq!(client.response().await.status(), 421);
+    let mut client = Raw::connect(&server).await;
+    client.send("GET /html/index.html HTTP/1.0\r\n\r\n").await;
+    assert_eq!(client.response().await.status(), 200, "no browser sends none");
+}
+
+/// Names of one's own, as behind a proxy.
+pub async fn allowed_names_pass(name: &'static str) {
+    let names = [("ALLOWED_HOSTS", "one.example, Two.Example:80"), ("QUIET", "1")];
+    let server = Server::start_with(name, &names).await;
+    for (host, passes) in [
+        ("one.example", true),
+        ("TWO.example:8080", true),
+        ("localhost", true),
+        ("x.one.example", false),
+    ] {
+        assert_passes(&server, host, passes).await;
+    }
+}
+
+/// For a class, `HOST=0.0.0.0`: every name passes, unless some are named.
+pub async fn listening_elsewhere_every_name_passes(name: &'static str) {
+    for (allowed, passes) in [("", true), ("one.example", false)] {
+        let variables = [("HOST", "0.0.0.0"), ("ALLOWED_HOSTS", allowed), ("QUIET", "1")];
+        let server = Server::start_with(name, &variables).await;
+        assert_passes(&server, "teacher.example:8001", passes).await;
+        assert_passes(&server, "192.168.0.7:8001", true).await;
+    }
+}
+
+/// Reading, writing and, with WebSockets, opening one.
+async fn assert_passes(server: &Server, host: &str, passes: bool) {
+    let right = |status: u16| if passes { status < 300 } else { status == 421 };
+    let page = ask(server, host, "GET /html/index.html", "\r\n").await;
+    assert!(right(page.status()), "Host: {host} gets {}", page.head);
+    if !passes {
+        let why = String::from_utf8_lossy(&page.body);
+        assert_eq!(why.lines().count(), 1, "Host: {host} is refused with {why:?}");
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    }
+    let message = "Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"update\":\"x\"}";
+    let answer = ask(server, host, "POST /api/messages", message).await;
+    assert!(right(answer.status()), "Host: {host} gets {}", answer.head);
+    if server.name() == "websockets" {
+        let origin = format!("{UPGRADE}Origin: http://{host}\r\n\r\n");
+        let answer = ask(server, host, &format!("GET {}", path(server.name())), &origin).await;
+        assert!(right(answer.status()), "Host: {host} gets {}", answer.head);
+    }
+}
+
+async fn ask(server: &Server, host: &str, request: &str, rest: &str) -> Response {
+    let mut client = Raw::connect(server).await;
+    client.send(format!("{request} HTTP/1.1\r\nHost: {host}\r\n{rest}")).await;
+    client.response().await
+}
+
+/// `127.0.0.1` and `::1`, whichever a browser tries first; at the same port, whichever is free.
+pub async fn localhost_is_two_addresses(name: &'static str) {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("this machine has no ::1: not tried");
+        return;
+    }
+    let server = Server::start(name).await;
+    for address in ["127.0.0.1", "::1"] {
+        TcpStream::connect((address, server.port())).await.expect("it listens at both");
+    }
+    // Another program has one of them: a browser could speak to that one.
+    let taken = TcpListener::bind("[::1]:0").expect("there is a free port");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let refusal = refuses_to_start(name, &[("PORT", &port)]).await;
+    let complaint = String::from_utf8_lossy(&refusal.stderr);
+    assert!(!refusal.status.success(), "it listens at the other one only");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(complaint.contains(&format!("PORT={port}")), "{complaint}");
+}
