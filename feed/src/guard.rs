@@ -26,7 +26,8 @@ pub(crate) async fn around(
     let length = request.headers().get(header::CONTENT_LENGTH);
     let has_body = length.is_some_and(|length| length != "0")
         || request.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut refusal = if has_body { read_body(&mut request).await } else { None };
+    // In a box, which only a request with a body needs: a connection keeps the room for the rest.
+    let mut refusal = if has_body { Box::pin(read_body(&mut request)).await } else { None };
     if refusal.is_none() && guarded && is_foreign(&request) {
         let why = "this server is localhost; ALLOWED_HOSTS gives it more names";
         let mut answer = HttpResponse::build(StatusCode::MISDIRECTED_REQUEST);

@@ -7,13 +7,17 @@
 //! reader costs the others nothing, and the list never grows beyond [`KEPT`].
 
 mod guard;
+mod http;
+mod listen;
 mod serve;
 mod stdout;
 
 pub use guard::is_own_page;
-pub use serve::{after, array, parse_id, serve};
-use std::{collections::VecDeque, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
+pub use http::{after, array, parse_id};
+pub use serve::serve;
 pub use stdout::print_line;
+
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
 use tokio::{sync::watch, task::yield_now, time::sleep};
 
 /// How many updates are kept. A client that was away for longer goes on from the oldest of them,

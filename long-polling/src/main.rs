@@ -8,10 +8,11 @@
 //! curl -i localhost:8002/api/messages --json '{"update": "Hello"}'
 //! ```
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
+use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::header::{HeaderMap, HeaderName};
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpResponse, web};
 use feed::Feed;
 use tokio::time::timeout;
 
@@ -25,9 +26,14 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 /// What is newer than `?after=ID`, as soon as there is something; 204 when nothing came in time.
 /// Without `after`: whatever comes next.
-async fn long_poll(request: HttpRequest, feed: web::Data<Feed>) -> Result<HttpResponse, Error> {
-    let mut reader = feed.reader(feed::after(&request)?);
-    let preferred = preferred_wait(request.headers());
+async fn long_poll(mut request: ServiceRequest) -> Result<ServiceResponse, Error> {
+    let feed = request.app_data::<web::Data<Feed>>().expect("it is there for all routes");
+    let mut reader = match feed::after(request.request()) {
+        Ok(after) => feed.reader(after),
+        Err(error) => return Ok(request.error_response(error)),
+    };
+    // Its headers are half of what a held request costs: they go before the waiting begins.
+    let preferred = preferred_wait(&mem::take(request.headers_mut()));
     let wait = Duration::from_secs(preferred.unwrap_or(WAIT));
 
     let mut response = match timeout(wait, reader.next()).await {
@@ -38,7 +44,7 @@ async fn long_poll(request: HttpRequest, feed: web::Data<Feed>) -> Result<HttpRe
         let applied = format!("wait={seconds}").try_into().expect("these letters may be there");
         response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     }
-    Ok(response)
+    Ok(request.into_response(response))
 }
 
 /// The seconds of `Prefer: wait=N`, the first of them (RFC 7240 §2 and §4.3), if one is there.
@@ -63,7 +69,7 @@ fn preferences(field: &str) -> impl Iterator<Item = &str> {
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     feed::serve(8002, env!("CARGO_MANIFEST_DIR"), |routes| {
-        routes.route("/api/messages/long-poll", web::get().to(long_poll));
+        routes.route("/api/messages/long-poll", web::get().service(fn_service(long_poll)));
     })
     .await
 }

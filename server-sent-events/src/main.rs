@@ -29,16 +29,17 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
     let last_event_id = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok());
     let reader = feed.reader(last_event_id.and_then(feed::parse_id).or(after));
 
-    let updates =
-        stream::unfold((reader, interval(KEEP_ALIVE)), async |(mut reader, mut silence)| {
-            silence.reset();
-            let bytes = tokio::select! {
-                biased; // an update before the silence
-                news = reader.next() => events_of(&news),
-                _ = silence.tick() => ": keep-alive\n\n".into(),
-            };
-            Some((bytes, (reader, silence)))
-        });
+    let client = Box::new((reader, interval(KEEP_ALIVE)));
+    let updates = stream::unfold(client, async |mut client| {
+        let (reader, silence) = &mut *client;
+        silence.reset();
+        let bytes = tokio::select! {
+            biased; // an update before the silence
+            news = reader.next() => events_of(&news),
+            _ = silence.tick() => ": keep-alive\n\n".into(),
+        };
+        Some((bytes, client))
+    });
     let stream = stream::once(async { RETRY.into() }).chain(updates).map(Ok::<_, Infallible>);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")

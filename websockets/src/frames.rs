@@ -1,8 +1,9 @@
 //! Frames (RFC 6455 §5.2): those that the server writes, and those that a client sends.
 
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::{BufMut as _, Bytes, BytesMut, Payload};
 use actix_ws::CloseCode;
 use feed::News;
+use futures_util::{Stream, StreamExt as _, stream};
 
 /// The most bytes of a client's message, its fragments added up.
 const MAX_MESSAGE: usize = 4096;
@@ -15,60 +16,84 @@ pub const PING: u8 = 9;
 /// The opcode of a pong; its payload is the ping's (§5.5.3).
 pub const PONG: u8 = 10;
 
-/// A whole frame. A server does not mask it (§5.1).
+/// A whole frame.
 pub fn frame(opcode: u8, payload: &[u8]) -> Bytes {
+    let mut frame = BytesMut::new();
+    write(&mut frame, opcode, payload);
+    frame.freeze()
+}
+
+/// One byte that says what it is, the length in one, three or nine, and the payload. A server does
+/// not mask it (§5.1).
+fn write(frames: &mut BytesMut, opcode: u8, payload: &[u8]) {
     let length = payload.len().to_be_bytes();
-    let length: &[u8] = match payload.len() {
-        0..126 => &length[7..],
-        126..65_536 => &[126, length[6], length[7]],
-        _ => &[&[127], &length[..]].concat(),
-    };
-    [&[0x80 | opcode], length, payload].concat().into()
+    frames.reserve(payload.len() + 10);
+    frames.put_u8(0x80 | opcode);
+    match payload.len() {
+        0..126 => frames.put_u8(length[7]),
+        126..65_536 => frames.put_slice(&[126, length[6], length[7]]),
+        _ => {
+            frames.put_u8(127);
+            frames.put_slice(&length);
+        }
+    }
+    frames.put_slice(payload);
 }
 
 /// The frames that tell updates: their texts, or their JSON. Of a gap only the JSON can tell.
 pub fn updates(news: &News, json: bool) -> Bytes {
-    let gap = (news.gap && json).then(|| frame(TEXT, br#"{"gap":true}"#));
-    let updates = news.updates.iter().map(|update| {
+    let mut frames = BytesMut::new();
+    if news.gap && json {
+        write(&mut frames, TEXT, br#"{"gap":true}"#);
+    }
+    for update in &news.updates {
         if json {
-            frame(TEXT, &serde_json::to_vec(update).expect("it is text and a number"))
+            let json = serde_json::to_vec(update).expect("it is text and a number");
+            write(&mut frames, TEXT, &json);
         } else {
-            frame(TEXT, update.update.as_bytes())
+            write(&mut frames, TEXT, update.update.as_bytes());
         }
-    });
-    gap.into_iter().chain(updates).flatten().collect()
+    }
+    frames.freeze()
 }
 
-/// The payload of a close frame.
-pub fn code(code: Option<CloseCode>) -> Bytes {
-    code.map_or(Bytes::new(), |code| Bytes::copy_from_slice(&u16::from(code).to_be_bytes()))
-}
-
-/// What a client says.
+/// What a client says. A close has the payload of its answer: a code, or nothing.
 pub enum Message {
     Text(String),
     Ping(Bytes),
     Pong,
-    Close(Option<CloseCode>),
+    Close(Bytes),
+}
+
+/// A client's messages, up to a close; what may not be sent is one, with the code that says why
+/// (§7.4.1).
+pub fn messages(said: Payload) -> impl Stream<Item = Message> {
+    stream::unfold(Some((said, Frames::default())), async |unread| {
+        let (mut said, mut frames) = unread?;
+        let message = loop {
+            match frames.next() {
+                Ok(None) => frames.bytes.extend_from_slice(&said.next().await?.ok()?),
+                Ok(Some(message)) => break message,
+                Err(code) => break Message::Close(u16::from(code).to_be_bytes().to_vec().into()),
+            }
+        };
+        let goes_on = !matches!(message, Message::Close(_));
+        Some((message, goes_on.then_some((said, frames))))
+    })
 }
 
 /// A client's bytes that are not yet read, and its message of which the end is still to come.
 #[derive(Default)]
-pub struct Frames {
+struct Frames {
     bytes: BytesMut,
     begun: Option<Vec<u8>>,
 }
 
 impl Frames {
-    /// More bytes have come.
-    pub fn add(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
     /// The next message, its fragments put together, or control frame (§5.4); `None` where its end
-    /// is not here yet. What may not be is refused as soon as it is seen, with the code that says
-    /// why (§7.4.1): so nothing is waited for that is too long.
-    pub fn next(&mut self) -> Result<Option<Message>, CloseCode> {
+    /// is not here yet. What may not be is refused as soon as it is seen: so nothing is waited for
+    /// that is too long.
+    fn next(&mut self) -> Result<Option<Message>, CloseCode> {
         while let Some((&[first, second], rest)) = self.bytes.split_first_chunk() {
             let (is_last, reserved, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
             let (is_masked, short) = (second & 0x80 != 0, second & 0x7f);
@@ -100,7 +125,11 @@ impl Frames {
             match opcode {
                 PING => return Ok(Some(Message::Ping(payload.freeze()))),
                 PONG => return Ok(Some(Message::Pong)),
-                CLOSE => return close(&payload).map(|code| Some(Message::Close(code))),
+                CLOSE if may_close(&payload) => {
+                    payload.truncate(2);
+                    return Ok(Some(Message::Close(payload.freeze())));
+                }
+                CLOSE => return Err(CloseCode::Protocol),
                 _ => self.begun.get_or_insert_default().extend_from_slice(&payload),
             }
             if let Some(text) = self.begun.take_if(|_| is_last) {
@@ -112,15 +141,10 @@ impl Frames {
     }
 }
 
-/// The code of a close frame, if it has one that may be sent (§7.4).
-fn close(payload: &[u8]) -> Result<Option<CloseCode>, CloseCode> {
-    let Some((code, reason)) = payload.split_first_chunk() else {
-        return if payload.is_empty() { Ok(None) } else { Err(CloseCode::Protocol) };
-    };
-    match u16::from_be_bytes(*code) {
-        code @ (1000..=1003 | 1007..=1014 | 3000..=4999) if str::from_utf8(reason).is_ok() => {
-            Ok(Some(code.into()))
-        }
-        _ => Err(CloseCode::Protocol),
-    }
+/// Whether a close has no payload, or a code that may be sent (§7.4) and a reason that is UTF-8.
+fn may_close(payload: &[u8]) -> bool {
+    payload.split_first_chunk().map_or(payload.is_empty(), |(code, reason)| {
+        let code = u16::from_be_bytes(*code);
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && str::from_utf8(reason).is_ok()
+    })
 }

@@ -13,13 +13,10 @@ mod frames;
 
 use std::{convert::Infallible, time::Duration};
 
-use actix_web::http::header;
-use actix_web::web::{Bytes, Data, Payload};
-use actix_web::{
-    FromRequest as _, HttpRequest, HttpResponse, Result, body, dev, error, guard, web,
-};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result};
+use actix_web::{body, dev, error, guard, http::header, web, web::Bytes, web::Data, web::Payload};
 use feed::{Feed, Reader};
-use frames::{CLOSE, Frames, Message, PING, PONG};
+use frames::{CLOSE, Message, PING, PONG, frame};
 use futures_util::{StreamExt as _, stream, stream::LocalBoxStream};
 use tokio::time::{Instant, Interval, interval_at};
 
@@ -36,80 +33,62 @@ async fn open(request: HttpRequest, said: Payload, feed: Data<Feed>) -> Result<H
     if !feed::is_own_page(&request) {
         return Err(error::ErrorForbidden("a page of another site may not open a WebSocket"));
     }
-    let reader = feed.reader(feed::after(&request)?);
     let none = Payload::from_request(&request, &mut dev::Payload::None).await?;
     let (response, ..) = actix_ws::handle_with_protocols(&request, none, &["json"])?;
-    let client = Client {
-        reader,
+    let client = Box::new(Client {
+        reader: feed.reader(feed::after(&request)?),
         json: response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL),
         answers: answers(said, feed),
         heard: Instant::now(),
         taken: 0,
         ping: interval_at(Instant::now() + PING_EVERY, PING_EVERY),
-    };
-    let frames = stream::unfold(Some(client), async |client| client?.tell().await);
-    let frames = body::BodyStream::new(frames.map(Ok::<_, Infallible>));
-    Ok(response.set_body(frames).map_into_boxed_body())
+    });
+    let frames = stream::unfold(client, Client::tell).map(Ok::<_, Infallible>);
+    Ok(response.set_body(body::BodyStream::new(frames)).map_into_boxed_body())
 }
 
-/// What is to be said to what a client says: for each of its messages a frame, or nothing. A text
-/// is published before the next message is read.
-fn answers(said: Payload, feed: Data<Feed>) -> LocalBoxStream<'static, Option<(u8, Bytes)>> {
-    let unread = (said, Frames::default(), feed);
-    let answer = |(mut said, mut frames, feed): (Payload, Frames, Data<Feed>)| async {
-        let message = loop {
-            match frames.next() {
-                Ok(None) => frames.add(&said.next().await?.ok()?),
-                Ok(Some(message)) => break message,
-                Err(code) => break Message::Close(Some(code)),
+/// The frame that answers what a client says, or no bytes. A close is the last one. A text is
+/// published before the next message is read.
+fn answers(said: Payload, feed: Data<Feed>) -> LocalBoxStream<'static, Bytes> {
+    let answer = async |message, feed: Data<Feed>| match message {
+        Message::Text(text) => {
+            if feed.publish(&text, None).await.is_ok() {
+                feed::print_line(format_args!("Received message => {text}"));
             }
-        };
-        let answer = match message {
-            Message::Text(text) => {
-                if feed.publish(&text, None).await.is_ok() {
-                    feed::print_line(format_args!("Received message => {text}"));
-                }
-                None
-            }
-            Message::Ping(data) => Some((PONG, data)),
-            Message::Pong => None,
-            Message::Close(code) => Some((CLOSE, frames::code(code))),
-        };
-        Some((answer, (said, frames, feed)))
+            Bytes::new()
+        }
+        Message::Pong => Bytes::new(),
+        Message::Ping(data) => frame(PONG, &data),
+        Message::Close(code) => frame(CLOSE, &code),
     };
-    stream::unfold(unread, answer).boxed_local()
+    frames::messages(said).then(move |message| answer(message, feed.clone())).boxed_local()
 }
 
 /// What the server knows of a client.
 struct Client {
     reader: Reader,
     json: bool,
-    answers: LocalBoxStream<'static, Option<(u8, Bytes)>>,
+    answers: LocalBoxStream<'static, Bytes>,
     heard: Instant,
     taken: usize,
     ping: Interval,
 }
 
 impl Client {
-    /// Waits for the next frames that the client is told, and goes on with it, but after a close.
-    /// It is asked for none while those before can't be written: then there is no queue.
-    async fn tell(mut self) -> Option<(Bytes, Option<Client>)> {
+    /// Waits for the next frames that the client is told; none where it is over. It is asked for
+    /// them only when those before are written: then there is no queue.
+    async fn tell(mut self: Box<Client>) -> Option<(Bytes, Box<Client>)> {
         loop {
-            tokio::select! {
+            let frames = tokio::select! {
                 biased; // what a client has said counts before its silence does
                 answer = self.answers.next() => {
                     self.heard = Instant::now();
-                    if let Some((opcode, payload)) = answer? {
-                        return Some((frames::frame(opcode, &payload), (opcode != CLOSE).then_some(self)));
-                    }
+                    answer?
                 }
                 now = self.ping.tick() => {
                     let end = self.heard + DEADLINE;
-                    if now >= end {
-                        return None;
-                    }
                     self.ping.reset_at(end.min(now + PING_EVERY));
-                    return Some((frames::frame(PING, b""), Some(self)));
+                    (now < end).then(|| frame(PING, b""))?
                 }
                 news = self.reader.next() => {
                     let frames = frames::updates(&news, self.json);
@@ -117,8 +96,11 @@ impl Client {
                     if self.taken > TAKEN {
                         (self.heard, self.taken) = (Instant::now(), 0);
                     }
-                    return Some((frames, Some(self)));
+                    frames
                 }
+            };
+            if !frames.is_empty() {
+                return Some((frames, self));
             }
         }
     }

@@ -133,6 +133,9 @@ pub async fn more_clients_than_files(name: &'static str) {
         client.try_send(request(name)).await;
         crowd.push(client);
     }
+    sender.send("GET /html/index.html HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let page = sender.response().await;
+    assert!([200, 503].contains(&page.status()), "there is such a page: {}", page.head);
     sender.send(&message).await;
     assert_eq!(sender.response().await.status(), 201);
     if name == "polling" {

@@ -1,0 +1,57 @@
+//! Where a server listens, and what the kernel does for each connection.
+
+use std::collections::BTreeSet;
+use std::io::{
+    self, ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable, ErrorKind::PermissionDenied,
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::{any::Any, time::Duration};
+
+use actix_web::rt::net::TcpStream;
+use socket2::SockRef;
+
+/// How many connections wait until they are accepted: a room full of browsers comes at once.
+const BACKLOG: i32 = 4096;
+/// How many bytes wait unsent in the kernel before it takes more: so few that what a slow client
+/// has room for is soon more, as `TCP_USER_TIMEOUT` counts only what fits as a sign of life.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 2 * 1024;
+
+/// Listens at every address that the host has here, at one port: of `localhost`'s two, a browser
+/// may try either first.
+pub fn listen(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut addresses: BTreeSet<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    if host.eq_ignore_ascii_case("localhost") {
+        let both = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        addresses.extend(both.map(|address| SocketAddr::new(address, port)));
+    }
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut nowhere = AddrNotAvailable.into();
+    for mut address in addresses {
+        if let Some(first) = listeners.first() {
+            address.set_port(first.local_addr()?.port());
+        }
+        match TcpListener::bind(address) {
+            Ok(listener) => {
+                SockRef::from(&listener).listen(BACKLOG)?;
+                listeners.push(listener);
+            }
+            Err(error) if error.kind() == AddrInUse && port == 0 => return listen(host, port),
+            Err(error) if [AddrInUse, PermissionDenied].contains(&error.kind()) => {
+                return Err(io::Error::new(error.kind(), format!("{address}: {error}")));
+            }
+            Err(error) => nowhere = error, // as where there is no IPv6
+        }
+    }
+    if listeners.is_empty() { Err(nowhere) } else { Ok(listeners) }
+}
+
+/// A client that no longer reads, or whose machine is gone: only the kernel can end that (RFC 5482),
+/// as whatever the server still has to say waits behind a full buffer.
+pub fn tune(connection: &dyn Any) {
+    #[cfg(target_os = "linux")]
+    if let Some(socket) = connection.downcast_ref::<TcpStream>().map(SockRef::from) {
+        let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(30)));
+        let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    }
+}
