@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 servers='polling:8001 long-polling:8002 server-sent-events:8003 websockets:8004'
-comparison=8001/public/compare.html
+comparison=8001/public/compare/index.html
 
 case ${1:-} in
 '') ;;

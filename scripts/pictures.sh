@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the README's pictures of the pages anew, after the pages were changed: public/pictures/*.png
+# Takes the README's pictures of the pages anew, after the pages were changed: scripts/pictures/*.png
 #
 # Needs Chromium or Chrome and its driver (on Debian: apt-get install chromium chromium-driver).
 # Look at them before you commit them.

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// The text of each update on the page, without its age.
-const RECEIVED: &str = "[...document.querySelectorAll('#updates > *')].map((row) => {
+const RECEIVED: &str = "[...document.querySelectorAll('#updates > [data-id]')].map((row) => {
     const copy = row.cloneNode(true);
     for (const part of copy.querySelectorAll('.age, .event')) part.remove();
     return copy.textContent;
@@ -639,7 +639,7 @@ async fn reduced_motion() {
 /// The comparison's address, with the ports of these servers.
 fn comparison(servers: &[(&str, u16)]) -> String {
     let ports: Vec<_> = servers.iter().map(|(name, port)| format!("{name}={port}")).collect();
-    format!("http://127.0.0.1:{}/public/compare.html?{}", servers[0].1, ports.join("&"))
+    format!("http://127.0.0.1:{}/public/compare/index.html?{}", servers[0].1, ports.join("&"))
 }
 
 /// Whether each technique's row of the table has a number in both cells.

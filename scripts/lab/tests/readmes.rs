@@ -94,6 +94,7 @@ readmes! {
     server_sent_events: "server-sent-events/README.md",
     websockets: "websockets/README.md",
     feed: "feed/README.md",
+    public: "public/README.md",
 }
 
 #[test]

@@ -11,7 +11,7 @@ const MOST_BYTES: u64 = 300_000;
 
 #[tokio::main]
 async fn main() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../public/pictures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pictures");
     let browser = Browser::start().await;
     comparison(&browser, &folder.join("comparison.png")).await;
     long_polling(&browser, &folder.join("long-polling.png")).await;
@@ -20,7 +20,7 @@ async fn main() {
     for name in ["comparison", "long-polling"] {
         let file = folder.join(format!("{name}.png"));
         let length = fs::metadata(&file).expect("it was written").len();
-        println!("public/pictures/{name}.png: {} KB", length / 1000);
+        println!("scripts/pictures/{name}.png: {} KB", length / 1000);
         bytes += length;
     }
     assert!(bytes < MOST_BYTES, "both pictures together have {bytes} bytes: make them smaller");
@@ -35,7 +35,7 @@ async fn comparison(browser: &Browser, file: &Path) {
     let ports = servers.iter().zip(SERVERS).map(|(it, name)| format!("{name}={}", it.port()));
     let ports = ports.collect::<Vec<_>>().join("&");
     view(browser, 1440, 810).await;
-    browser.open(&servers[0].url(&format!("/public/compare.html?{ports}"))).await;
+    browser.open(&servers[0].url(&format!("/public/compare/index.html?{ports}"))).await;
     for name in SERVERS {
         enter(browser, name).await;
         browser.until("some updates", "document.querySelectorAll('#updates > *').length > 2").await;

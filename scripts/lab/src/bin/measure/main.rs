@@ -95,7 +95,7 @@ fn main() -> Result<()> {
     options.svg.as_ref().map(|path| write(path, picture::svg(&results)?)).transpose()?;
     if options.readme {
         let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        write(&root.join("public/pictures/measured.svg"), picture::svg(&results)?)?;
+        write(&root.join("scripts/pictures/measured.svg"), picture::svg(&results)?)?;
         let readme = std::fs::read_to_string(root.join("README.md"))?;
         write(&root.join("README.md"), report::into_readme(&readme, &options, &results)?)?;
     }

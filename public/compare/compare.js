@@ -1,6 +1,6 @@
 // The comparison: the four pages in frames, one message into all of them, and what it took each.
 
-import { median } from "./median.js";
+import { median } from "../page/median.js";
 
 const TECHNIQUES = [
   { name: "polling", title: "Polling", port: 8001 },
@@ -9,6 +9,8 @@ const TECHNIQUES = [
   { name: "websockets", title: "WebSockets", port: 8004 },
 ];
 const LOOK_EVERY = 3000; // milliseconds between two looks whether a server is there
+const PATIENCE = 10_000; // milliseconds that a page has to say that it is ready
+const FORGOTTEN = 65_000; // milliseconds: a page waits for 60 s until its message is back
 const KEPT = 1000; // results of a technique, the newest
 const numbers = new Intl.NumberFormat("en", { // 5.12, 43.2, 4,794
   maximumSignificantDigits: 3,
@@ -57,10 +59,23 @@ class Contender {
     document.querySelector("#results tbody").append(this.row);
 
     this.frame.addEventListener("load", () => {
-      this.loading = false;
+      this.ready = false; // until it says so
       this.frame.contentWindow.postMessage({ hello: true }, this.origin);
     });
     this.look();
+  }
+
+  // Firefox and WebKit say nothing of a page that could not be loaded: what is not ready after a
+  // while is loaded again.
+  load(page) {
+    this.missing.hidden = true;
+    this.frame.hidden = false;
+    this.loadingSince = performance.now();
+    this.frame.src = page;
+  }
+
+  get loading() {
+    return performance.now() - this.loadingSince < PATIENCE;
   }
 
   // Another origin's answer can't be read, but that there is one can be seen.
@@ -71,16 +86,12 @@ class Contender {
     const there = await look.then(() => true, () => false);
     performance.clearResourceTimings();
     if (there && !this.ready && !this.loading) {
-      this.missing.hidden = true;
-      this.frame.hidden = false;
-      this.loading = true;
-      this.frame.src = page;
+      this.load(page);
     } else if (there && !this.there) {
       this.say("running");
     } else if (!there) {
       this.say("not running");
-      if (this.waitsFor) this.current.textContent = "–";
-      this.waitsFor = undefined;
+      this.forget();
       this.frame.hidden = !this.ready; // a page that is open says so itself
       this.missing.hidden = this.ready;
     }
@@ -93,10 +104,18 @@ class Contender {
     this.took = undefined;
     this.current.textContent = "–";
     if (!this.ready || !this.there) return;
+    this.forget();
     this.waitsFor = token;
+    this.tooLong = setTimeout(() => this.receive({ token, refused: "did not come back" }), FORGOTTEN);
     this.current.textContent = "…";
     this.say("on its way");
     this.frame.contentWindow.postMessage({ text, token }, this.origin);
+  }
+
+  forget() {
+    clearTimeout(this.tooLong);
+    if (this.waitsFor) this.current.textContent = "–";
+    this.waitsFor = undefined;
   }
 
   receive({ ready, token, milliseconds, refused }) {
@@ -111,7 +130,7 @@ class Contender {
       this.median.textContent = numbers.format(median(this.results));
     }
     if (token !== this.waitsFor) return; // a message before this one, that took its time
-    this.waitsFor = undefined;
+    this.forget();
     this.took = milliseconds;
     this.current.textContent = refused === undefined ? numbers.format(milliseconds) : "–";
     this.say(refused ?? "running");

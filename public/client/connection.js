@@ -1,0 +1,221 @@
+// The connection of a technique's client: keeps one, and never a second one beside it. Connects
+// again when it is lost, longer and longer after each failure; is cut and plugged in when somebody
+// says so. It shows nothing: it says what happens, as events.
+
+const LONGEST = 10; // seconds between two attempts, at the most
+const PATIENCE = 15_000; // milliseconds that an attempt may take until it works
+const SETTLED = 1000; // milliseconds: a request held for so long has arrived at a server that is well
+const ASLEEP = 90_000; // milliseconds without a tick: a tab in the background ticks each minute
+
+// The events, each with what is known in `detail`:
+//   connecting  { byItself }: an attempt begins; `byItself`, the browser makes it
+//   connected   {}
+//   lost        { why, seconds, attempt, byItself }: it is over; the next attempt begins in so many
+//               seconds, or at once where there are none
+//   cut         {}: somebody has cut the cable
+//   gap         {}: the server says that updates newer than our cursor are no longer kept
+//   request     { method, url, headers, body, answer }: a request beside the technique's own;
+//               `answer` is the promise of its response
+class Connection extends EventTarget {
+  state = "connecting"; // or "connected", "lost", "cut": the last of these events
+  since = Date.now(); // when the connection of the moment was asked for, milliseconds since 1970
+  attempts = 0; // that have failed since it last worked
+  #line;
+  #hurry = () => {}; // ends the wait of the moment
+
+  get plugged() {
+    return this.state !== "cut";
+  }
+
+  async keep(connect, knock) {
+    for (;;) {
+      if (!this.plugged) {
+        await this.#wait();
+        continue;
+      }
+      const line = new Line(this);
+      this.#line = line;
+      this.since = Date.now();
+      this.say("connecting");
+      const attempt = async () => {
+        if (knock && this.attempts > 0) await this.#knock(line.cut);
+        await connect(line);
+      };
+      const why = await Promise.race([attempt(), line.over]).catch((reason) => reason);
+      if (line.cut.aborted) {
+        if (this.plugged) this.say("lost", { why: line.cut.reason });
+        continue;
+      }
+      line.end("no answer"); // whatever is left of it
+      console.debug(why);
+      // With a random part: a thousand clients that lost their server in the same instant must not
+      // come back in the same instant.
+      const seconds = Math.min(2 ** this.attempts, LONGEST) * (0.5 + Math.random() / 2);
+      this.attempts += 1;
+      this.say("lost", { why: "no answer", seconds, attempt: this.attempts + 1 });
+      await this.#wait(seconds);
+    }
+  }
+
+  cut() {
+    this.say("cut");
+    this.#line?.end("cable cut");
+    this.#hurry();
+  }
+
+  plugIn() {
+    this.attempts = 0;
+    this.state = "connecting";
+    this.#hurry();
+  }
+
+  // Lets go of the connection and makes a new one at once. The cursor sees to it that nothing is
+  // missed and nothing comes twice.
+  renew(why) {
+    if (!this.plugged) return;
+    this.attempts = 0;
+    this.#line?.end(why);
+    this.#hurry();
+  }
+
+  // Does not wait any longer, where it waits.
+  hurry() {
+    if (this.state === "lost") this.#hurry();
+  }
+
+  // A request beside the technique's own, such as that of a message.
+  request(method, url, options) {
+    const answer = fetch(url, { method, ...options });
+    this.#tell("request", { method, url, ...options, answer });
+    return answer;
+  }
+
+  // Used by the line, below.
+  say(state, detail = {}) {
+    this.state = state;
+    this.#tell(state, detail);
+  }
+
+  tellGap() {
+    this.#tell("gap", {});
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  // Throws when no server is there to take a connection.
+  async #knock(cut) {
+    const signal = AbortSignal.any([cut, AbortSignal.timeout(PATIENCE)]);
+    const url = location.pathname;
+    const response = await this.request("HEAD", url, { signal, cache: "no-store" });
+    if (!response.ok) throw new Error(response.statusText);
+  }
+
+  #wait(seconds) {
+    return new Promise((resolve) => {
+      this.#hurry = resolve;
+      if (seconds !== undefined) setTimeout(resolve, seconds * 1000);
+    });
+  }
+}
+
+// One attempt, and the connection that it may become. Once it is over, nothing that is left of it
+// (an event that comes late) says anything any more.
+class Line {
+  #connection;
+  #end = new AbortController();
+  #patience;
+  #next;
+
+  constructor(connection) {
+    this.#connection = connection;
+    this.over = new Promise((_, reject) => {
+      this.cut.addEventListener("abort", () => reject(this.cut.reason));
+      this.giveUp = reject;
+    });
+    this.over.catch(() => {}); // nobody may be waiting for it
+    this.#bePatient();
+  }
+
+  // An AbortSignal: the page must let go of its connection.
+  get cut() {
+    return this.#end.signal;
+  }
+
+  // The connection works.
+  works() {
+    if (this.cut.aborted) return;
+    this.#clear();
+    if (this.#connection.state === "lost") this.#connection.since = Date.now();
+    this.#connection.attempts = 0;
+    if (this.#connection.state !== "connected") this.#connection.say("connected");
+  }
+
+  // A request that the server may hold: while it does, the connection works.
+  async held(request) {
+    const settled = setTimeout(() => this.works(), SETTLED);
+    try {
+      return await request;
+    } finally {
+      clearTimeout(settled);
+    }
+  }
+
+  // The server says that updates newer than the cursor are no longer kept.
+  gap() {
+    if (!this.cut.aborted) this.#connection.tellGap();
+  }
+
+  // The browser connects again by itself after so many seconds, as an EventSource does.
+  reconnecting(seconds) {
+    if (this.cut.aborted) return;
+    this.#clear();
+    this.#connection.say("lost", { why: "no answer", seconds, byItself: true });
+    this.#next = setTimeout(() => {
+      this.#connection.since = Date.now();
+      this.#connection.say("connecting", { byItself: true });
+      this.#bePatient();
+    }, seconds * 1000);
+  }
+
+  end(why) {
+    this.#clear();
+    this.#end.abort(why);
+  }
+
+  #bePatient() {
+    this.#patience = setTimeout(() => this.giveUp("no answer"), PATIENCE);
+  }
+
+  #clear() {
+    clearTimeout(this.#patience);
+    clearTimeout(this.#next);
+  }
+}
+
+// The page's one connection.
+export const connection = new Connection();
+
+// Calls `connect(line)` again and again, each time as soon as the one before is over and some time
+// has passed: it returns or throws when its connection is lost. With `knock`, each attempt after a
+// failed one asks first, by HTTP, whether a server is there.
+export function keepConnected(connect, { knock = false } = {}) {
+  if (!AbortSignal.any) return; // the browser is too old: the page's own text says so
+  connection.keep(connect, knock);
+
+  // A machine that slept, a page that was frozen, another network: the old connection may be dead
+  // without anyone having said so. (A line that dies in silence while all of these stay awake is
+  // noticed by nobody here before TCP does: a script sees neither keep-alive comments nor pings.)
+  addEventListener("online", () => connection.renew("another network"));
+  addEventListener("pageshow", (event) => event.persisted && connection.renew("back again"));
+  document.addEventListener("resume", () => connection.renew("back again"));
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) connection.hurry();
+  });
+  let ticked = Date.now();
+  setInterval(() => {
+    if (Date.now() - ticked > ASLEEP) connection.renew("the machine slept");
+    ticked = Date.now();
+  }, 1000);
+}

@@ -1,0 +1,59 @@
+// <byte-count>: what has happened since the page was opened: updates, requests, bytes, and the
+// median age. How the technique's bytes are counted stands in it: its page says that.
+
+import { duration } from "./clock.js";
+import { median } from "./median.js";
+
+const KEPT = 1000; // ages, the newest: a page left open over a night does not grow
+const numbers = new Intl.NumberFormat("en");
+const MARKUP = `
+  <h2 id="count-heading">Since this page was opened</h2>
+  <dl id="count">
+    <div><dt>Updates</dt><dd id="count-updates">0</dd></div>
+    <div><dt>Requests</dt><dd id="count-requests">0</dd></div>
+    <div><dt>Bytes down</dt><dd id="count-down">0</dd></div>
+    <div><dt>Bytes up</dt><dd id="count-up">0</dd></div>
+    <div><dt>Median age</dt><dd id="count-age">–</dd></div>
+  </dl>
+  <details class="note"><summary>How the bytes are counted</summary></details>`;
+
+class ByteCount extends HTMLElement {
+  #sums = { updates: 0, requests: 0, down: 0, up: 0 };
+  #ages = [];
+  #due = false;
+
+  connectedCallback() {
+    const note = [...this.childNodes];
+    this.innerHTML = MARKUP;
+    this.querySelector("details").append(...note);
+    this.setAttribute("role", "region");
+    this.setAttribute("aria-labelledby", "count-heading");
+  }
+
+  add(what, number = 1) {
+    this.#sums[what] += number;
+    this.#showSoon();
+  }
+
+  addAge(milliseconds) {
+    this.#ages.push(milliseconds);
+    if (this.#ages.length > KEPT) this.#ages.shift();
+    this.#showSoon();
+  }
+
+  // A burst of updates is shown once, not once for each.
+  #showSoon() {
+    if (this.#due) return;
+    this.#due = true;
+    setTimeout(() => {
+      this.#due = false;
+      for (const [what, sum] of Object.entries(this.#sums)) {
+        this.querySelector(`#count-${what}`).textContent = numbers.format(sum);
+      }
+      const age = this.querySelector("#count-age");
+      age.textContent = this.#ages.length ? duration(median(this.#ages)) : "–";
+    }, 100);
+  }
+}
+
+customElements.define("byte-count", ByteCount);

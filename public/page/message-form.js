@@ -1,0 +1,57 @@
+// <message-form>: sends a message by the technique's own way, and says beside the field when it was
+// not sent, and why.
+
+import { connection } from "../client/connection.js";
+import { Unsent } from "../client/message.js";
+import { roundTrip } from "./round-trip.js";
+
+const MARKUP = `
+  <form id="message">
+    <label for="text">Message</label>
+    <input type="text" id="text" name="text"
+      autocomplete="off" dir="auto" aria-describedby="refused">
+    <button id="send">Send</button>
+  </form>
+  <p id="refused" role="alert"></p>`;
+
+class MessageForm extends HTMLElement {
+  #busy = false;
+  #error;
+
+  connectedCallback() {
+    this.innerHTML = MARKUP;
+    this.setAttribute("role", "region");
+    this.ariaLabel = "A message";
+    this.field = this.querySelector("#text");
+    this.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.field.addEventListener("input", () => this.say());
+    connection.addEventListener("connected", () => {
+      if (this.#error instanceof Unsent) this.say(); // it is true no longer
+    });
+  }
+
+  async submit() {
+    if (this.#busy) return;
+    this.#busy = true;
+    const text = this.field.value;
+    try {
+      await roundTrip(text).sent;
+      if (this.field.value === text) this.field.value = "";
+      this.say();
+    } catch (error) {
+      this.say(error);
+    }
+    this.#busy = false;
+  }
+
+  say(error) {
+    this.#error = error;
+    this.querySelector("#refused").textContent = error?.message ?? "";
+    this.field.ariaInvalid = error ? "true" : null;
+  }
+}
+
+customElements.define("message-form", MessageForm);

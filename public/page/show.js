@@ -1,0 +1,161 @@
+// What a page calls to show what its technique does. Take each line that begins with `show.` out
+// of a page, and the technique still works: unseen.
+
+import { connection } from "../client/connection.js";
+import { answerBytes, eventBytes, frameBytes, requestBytes } from "./bytes.js";
+import { letCompare } from "./compared.js";
+import { linkToNeighbours } from "./links.js";
+import { shortId } from "./the-wire.js";
+import "./byte-count.js";
+import "./message-form.js";
+import "./the-cable.js";
+import "./update-list.js";
+
+const HELD = 250; // milliseconds: a request that is answered sooner was not held
+const GAP = "some updates are no longer kept";
+
+const wire = document.querySelector("the-wire");
+const list = document.querySelector("update-list");
+const count = document.querySelector("byte-count");
+const holdTime = document.querySelector("hold-time"); // long polling's
+
+let asked; // the request of the connection of the moment, while it has no answer
+let url; // its address
+let lastId; // the id of the last event of the stream, which the browser sends when it asks again
+
+// The page is there: its links lead to its neighbours, and it may be compared with them.
+export function page() {
+  document.documentElement.classList.toggle("framed", window !== window.top);
+  linkToNeighbours();
+  letCompare();
+}
+
+// A request of the page's technique goes out: one that is `held`, where the server may hold it.
+export function request(path, { headers, held } = {}) {
+  url = path;
+  lastId = undefined;
+  asked = outgoing("GET", path, { headers, hold: held && ((seconds) => holdTime.held(seconds)) });
+}
+
+// Its answer has come, with so many updates.
+export function answer(response, updates) {
+  holdTime?.applied(response);
+  const gap = response.headers.has("Feed-Gap") ? " Feed-Gap: true" : "";
+  const news = `200 [${howMany(updates.length)}]${gap}`;
+  const label = response.status === 200 ? news : statusLine(response);
+  const body = response.status === 200 ? JSON.stringify(updates) : "";
+  asked?.answer(label, updates.length ? "news" : "muted", answerBytes(response, body));
+  asked = undefined;
+}
+
+// A connection that stays open is made: the answer to the request, and a tinted space from there.
+export function opened(label) {
+  asked ??= outgoingByBrowser(); // no script saw the request go out
+  wire.open = true;
+  asked.answer(label, "muted");
+  asked = undefined;
+}
+
+// An event of the open stream.
+export function event({ id, event, update }) {
+  lastId = id ?? lastId;
+  const bytes = eventBytes({ id, event, update });
+  const fields = id === undefined ? "" : `id: ${shortId(id)} `;
+  const name = event && event !== "message" ? `event: ${event} ` : "";
+  wire.arrow("down", `${fields}${name}data: ${update}`, bytes, "news");
+  count.add("down", bytes);
+}
+
+// A frame from the server ("down") or from us ("up"): its payload, and the text in it.
+export function frame(way, payload, text = payload) {
+  const bytes = frameBytes(payload, way === "up");
+  wire.arrow(way, `frame ${JSON.stringify(text)}`, bytes, "news");
+  count.add(way, bytes);
+}
+
+// An update, however it came.
+export function update(update) {
+  count.add("updates");
+  const age = list.show(update);
+  if (age !== undefined) count.addAge(age);
+}
+
+// The connection is over: what was asked has no answer, and what was open is open no more.
+connection.addEventListener("lost", ({ detail: { why, byItself } }) => {
+  if (byItself && !wire.open) asked ??= outgoingByBrowser(); // its next attempt has failed too
+  asked?.lose(why);
+  asked = undefined;
+  if (wire.open) wire.gap(why === "no answer" ? "connection lost" : why);
+  wire.open = false;
+});
+
+connection.addEventListener("cut", () => {
+  asked?.lose("cable cut");
+  asked = undefined;
+  wire.open = false;
+  wire.gap("cable cut");
+});
+
+connection.addEventListener("gap", () => {
+  wire.gap(GAP);
+  list.gap(GAP);
+});
+
+// A request beside the technique's own, such as that of a message.
+connection.addEventListener("request", ({ detail: { method, url, headers, body, answer } }) => {
+  const request = outgoing(method, url, { headers, body });
+  const came = (response) => {
+    request.answer(statusLine(response), "muted", answerBytes(response));
+  };
+  answer.then(came, () => request.lose("no answer"));
+});
+
+// The browser asks again by itself: with the id of the last event that this stream brought.
+function outgoingByBrowser() {
+  return outgoing("GET", url, lastId && { headers: { "Last-Event-ID": lastId } });
+}
+
+// A request on its way. It counts once it is answered, or was seen to be held: one that gets no
+// answer may never have left.
+function outgoing(method, path, { headers, body, hold } = {}) {
+  const started = performance.now();
+  const bytes = requestBytes(method, path, body, headers);
+  const named = ["Last-Event-ID", "Prefer"].filter((name) => headers?.[name]);
+  const line = [path, ...named.map((name) => `${name}: ${headers[name]}`)].join(" ");
+  const label = `${method} ${line.replace(/\d{7,}/g, shortId)}`;
+  const row = wire.arrow("up", label, bytes, body === undefined ? "" : "news");
+  let release;
+  const timer = hold && setTimeout(() => {
+    release = wire.bar(row, "held", "held", started, hold);
+  }, HELD);
+  const stop = () => {
+    clearTimeout(timer);
+    release?.();
+    hold?.();
+  };
+  const countIt = () => {
+    count.add("requests");
+    count.add("up", bytes);
+  };
+  return {
+    answer(label, kind, bytes) {
+      stop();
+      countIt();
+      wire.arrow("down", label, bytes, `${kind} ${release ? "ends-hold" : ""}`);
+      if (bytes !== undefined) count.add("down", bytes);
+    },
+    lose(why) {
+      stop();
+      if (release) countIt();
+      wire.unanswered(row, why);
+    },
+  };
+}
+
+function statusLine(response) {
+  return `${response.status} ${response.statusText}`;
+}
+
+function howMany(number) {
+  return number === 0 ? "" : `${number} update${number === 1 ? "" : "s"}`;
+}

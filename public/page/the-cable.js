@@ -1,0 +1,74 @@
+// <the-cable>: the state of the connection, and two buttons to cut it and to plug it in again.
+// What stands in it before is for a browser in which the page's scripts can't run.
+
+import { connection } from "../client/connection.js";
+
+const MARKUP = `
+  <p id="status" role="status">connecting</p>
+  <p class="buttons">
+    <button type="button" id="cut">Cut the cable</button>
+    <button type="button" id="plug" disabled>Plug it in</button>
+  </p>`;
+
+class TheCable extends HTMLElement {
+  #countdown;
+
+  connectedCallback() {
+    if (!AbortSignal.any) return; // the browser is too old: what stands here says so
+    this.setAttribute("role", "region");
+    this.ariaLabel = "Connection";
+    this.innerHTML = MARKUP;
+    this.status = this.querySelector("#status");
+    this.cut = this.querySelector("#cut");
+    this.plug = this.querySelector("#plug");
+    this.cut.addEventListener("click", () => {
+      connection.cut();
+      this.plug.focus();
+    });
+    this.plug.addEventListener("click", () => {
+      connection.plugIn();
+      this.say("connecting");
+      this.cut.focus();
+    });
+    const by = (words) => (words ? ": the browser, by itself" : "");
+    connection.addEventListener("connecting", ({ detail }) => {
+      this.say(`connecting${by(detail.byItself)}`);
+    });
+    connection.addEventListener("connected", () => this.say("connected"));
+    connection.addEventListener("cut", () => {
+      this.say("cut: updates go on being made; plug it in again, and the page catches up");
+    });
+    connection.addEventListener("lost", ({ detail }) => {
+      if (detail.seconds !== undefined) this.count(detail);
+    });
+  }
+
+  count({ seconds, attempt, byItself }) {
+    const words = byItself ? "the browser, by itself" : `attempt ${attempt}`;
+    const end = performance.now() + seconds * 1000;
+    const tick = () => {
+      const left = Math.ceil((end - performance.now()) / 1000);
+      if (left <= 0) return;
+      this.say(`reconnecting in ${left} s (${words})`, "reconnecting");
+      this.#countdown = setTimeout(tick, 200);
+    };
+    clearTimeout(this.#countdown);
+    tick();
+  }
+
+  // A screen reader says a new state, but not each second of a countdown; in a frame of the
+  // comparison, nothing: four would speak at once.
+  say(text, state = text.split(":")[0]) {
+    if (state !== "reconnecting") clearTimeout(this.#countdown);
+    const { status } = this;
+    if (status.textContent === text) return;
+    const quiet = status.dataset.state === state || window !== window.top;
+    status.ariaLive = quiet ? "off" : "polite";
+    status.dataset.state = state;
+    status.textContent = text;
+    const plugged = state !== "cut";
+    [this.cut.disabled, this.plug.disabled] = [!plugged, plugged];
+  }
+}
+
+customElements.define("the-cable", TheCable);
