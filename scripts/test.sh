@@ -44,8 +44,31 @@ tools() {
     have shellcheck || packages+=(shellcheck)
     have xxd od || packages+=(xxd)
     have_browser || packages+=(chromium chromium-driver)
+    if can_install; then # two browsers more, where that costs nobody a question
+        have firefox-esr firefox || packages+=(firefox-esr)
+        have WebKitWebDriver || packages+=(webkit2gtk-driver)
+        have xvfb-run || packages+=(xvfb xauth)
+    fi
     if [ ${#packages[@]} -gt 0 ]; then install "${packages[@]}" || return; fi
-    component fmt rustfmt && component clippy clippy
+    component fmt rustfmt && component clippy clippy && firefox_and_webkit
+}
+
+# The pages are tried in Firefox and WebKit too, where both and their drivers are.
+firefox_and_webkit() {
+    local geckodriver=${CARGO_HOME:-$HOME/.cargo}/bin/geckodriver
+    if can_install && ! have ${GECKODRIVER:+"$GECKODRIVER"} geckodriver "$geckodriver"; then
+        echo "Firefox's driver is missing. cargo builds it, once, into $geckodriver: 4 to 5 minutes."
+        cargo install --quiet geckodriver --locked || echo "It could not be built."
+    fi
+    if ! have ${FIREFOX:+"$FIREFOX"} firefox-esr firefox ||
+        ! have ${GECKODRIVER:+"$GECKODRIVER"} geckodriver "$geckodriver"; then
+        echo "The pages are not tried in Firefox: it needs firefox or firefox-esr, and its driver:" \
+            "cargo install geckodriver --locked"
+    fi
+    if ! have WebKitWebDriver || ! have xvfb-run; then
+        echo "The pages are not tried in WebKit. Debian and Ubuntu have it:" \
+            "apt-get install webkit2gtk-driver xvfb xauth"
+    fi
 }
 
 # Whether one of these programs is here.
@@ -66,10 +89,12 @@ have_browser() {
         have ${CHROMEDRIVER:+"$CHROMEDRIVER"} chromedriver /usr/lib/chromium-browser/chromedriver
 }
 
+can_install() { have apt-get && [ "$(id -u)" = 0 ]; }
+
 install() {
     local apt=(apt-get -qq -y -o DPkg::Lock::Timeout=300)
     echo "missing, as Debian's packages are called: $*"
-    if ! have apt-get || [ "$(id -u)" != 0 ]; then
+    if ! can_install; then
         echo "Install them and start again. Debian and Ubuntu: sudo apt-get install $*"
         echo "macOS: brew install shellcheck; brew install --cask chromium chromedriver"
         echo "Your own browser: CHROME=/path/to/chrome CHROMEDRIVER=/path/to/chromedriver"

@@ -1,10 +1,10 @@
-//! A real browser over the pages: finds Chromium or Chrome and its driver, starts both, and is
-//! their WebDriver client. Dropped, both are gone, and whatever they left on the disk.
+//! A real browser over the pages: finds Chromium (or Chrome), Firefox or WebKit and its driver, starts
+//! both, and is their WebDriver client. Dropped, both are gone, and whatever they left on the disk.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs, process, time::Duration};
+use std::{env, fs, net::TcpListener, process, time::Duration};
 
 use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
@@ -15,7 +15,6 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
@@ -50,9 +49,71 @@ impl Default for View {
     }
 }
 
+/// A browser's engine: there are three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Chromium or Chrome: always tried, and the only one whose pixels are looked at.
+    Chromium,
+    /// Firefox, with geckodriver.
+    Firefox,
+    /// WebKitGTK's MiniBrowser, on a screen of Xvfb's.
+    WebKit,
+}
+
+impl Engine {
+    /// Whether its browser and its driver are here.
+    #[must_use]
+    pub fn is_here(self) -> bool {
+        self.programs().is_some()
+    }
+
+    /// Its browser and its driver, where both are here.
+    fn programs(self) -> Option<(PathBuf, PathBuf)> {
+        let (browser, driver) = match self {
+            Engine::Chromium => (find("CHROME", &BROWSERS), find("CHROMEDRIVER", &DRIVERS)),
+            Engine::Firefox => (
+                find("FIREFOX", &["firefox-esr", "firefox"]),
+                find("GECKODRIVER", &["geckodriver"]).or_else(cargos_geckodriver),
+            ),
+            Engine::WebKit => {
+                find("", &["xvfb-run"])?;
+                (find("", &MINI_BROWSERS), find("", &["WebKitWebDriver"]))
+            }
+        };
+        browser.zip(driver)
+    }
+
+    /// What the shell starts as the driver; `$0` is its program, `$PORT` where it listens.
+    fn command(self) -> &'static str {
+        match self {
+            Engine::Chromium => r#""$0" --port="$PORT""#,
+            Engine::Firefox => r#""$0" --port "$PORT" --profile-root "$TMPDIR""#,
+            Engine::WebKit => r#"xvfb-run -a -s '-screen 0 1600x1200x24' "$0" --port="$PORT""#,
+        }
+    }
+
+    fn capabilities(self, browser: &Path, profile: &Path) -> Capabilities {
+        let mut capabilities = match self {
+            Engine::Chromium => json!({
+                "goog:chromeOptions": { "binary": browser, "args": arguments(profile) },
+                "goog:loggingPrefs": { "browser": "ALL" },
+            }),
+            Engine::Firefox => {
+                json!({ "moz:firefoxOptions": { "binary": browser, "args": ["-headless"] } })
+            }
+            Engine::WebKit => json!({
+                "webkitgtk:browserOptions": { "binary": browser, "args": ["--automation"] },
+            }),
+        };
+        capabilities["unhandledPromptBehavior"] = "ignore".into();
+        capabilities.as_object().expect("it is one").clone()
+    }
+}
+
 /// A browser with a fresh profile, and its driver. Dropped, also by a panic, both are killed.
 pub struct Browser {
     client: Client,
+    engine: Engine,
     _process: Processes,
     _place: SemaphorePermit<'static>,
 }
@@ -64,14 +125,28 @@ struct Processes {
 }
 
 impl Browser {
-    /// Starts a browser with a fresh profile, one empty window open.
+    /// Starts Chromium with a fresh profile, one empty window open.
     ///
     /// # Panics
     /// Where there is no browser or no driver: says what is missing, and how to get it.
     pub async fn start() -> Browser {
+        Browser::start_engine(Engine::Chromium).await
+    }
+
+    /// Starts a browser of this engine.
+    ///
+    /// # Panics
+    /// As [`Browser::start`] does.
+    pub async fn start_engine(engine: Engine) -> Browser {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let browser = find("CHROME", &BROWSERS);
-        let driver = find("CHROMEDRIVER", &DRIVERS);
+        let (browser, driver) = engine.programs().unwrap_or_else(|| {
+            panic!(
+                "The pages are tried in a real browser, and it is missing: no {engine:?} is here, \
+                 or no driver. Debian and Ubuntu have it: apt-get install chromium chromium-driver \
+                 (or firefox-esr and, with cargo install, geckodriver; or webkit2gtk-driver xvfb \
+                 xauth). Or name your own: CHROME=/path/to/chrome CHROMEDRIVER=/path/to/chromedriver"
+            )
+        });
         let place = PLACES.acquire().await.expect("it is never closed");
 
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -83,40 +158,50 @@ impl Browser {
         let end = r#"trap '' TERM; kill 0; wait
             for try in 1 2 3 4 5; do rm -rf "$TMPDIR" 2>/dev/null && break; sleep 1; done
             kill -s KILL 0"#;
+        let port = free_port();
         let shell = Command::new("sh")
-            .args(["-c", &format!(r#""$0" --port=0 & exec >/dev/null; cat; {end}"#)])
+            .args(["-c", &format!("{} & exec >/dev/null; cat; {end}", engine.command())])
             .arg(&driver)
             .env("TMPDIR", &folder)
+            .env("HOME", &folder) // what a browser keeps for its user goes with the folder
+            .env("PORT", port.to_string())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .expect("there is a shell");
-        let mut process = Processes { shell, folder };
-        let stdout = process.shell.stdout.take().expect("it is piped");
-        let mut lines = BufReader::new(stdout).lines();
-        let port = timeout(PATIENCE, async {
-            while let Ok(Some(line)) = lines.next_line().await {
-                if let Some((_, port)) = line.split_once("started successfully on port ") {
-                    return port.trim_end_matches('.').to_owned();
-                }
+        let process = Processes { shell, folder };
+        let listens = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
             }
-            panic!("{} ended without saying its port", driver.display());
+        };
+        timeout(PATIENCE, listens).await.unwrap_or_else(|_| {
+            panic!("{} does not listen at port {port}", driver.display());
         });
-        let port = port.await.expect("the driver says its port");
-        // Read on, so that whatever else the driver says finds a reader.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
 
         let profile = process.folder.join("profile");
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities(&browser, &profile))
+            .capabilities(engine.capabilities(&browser, &profile))
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap_or_else(|error| panic!("{} does not start: {error}", browser.display()));
-        let browser = Browser { client, _process: process, _place: place };
+        let browser = Browser { client, engine, _process: process, _place: place };
         browser.view(View::default()).await;
         browser
+    }
+
+    /// Its engine's name: `chromium`, `firefox`, `webkit`.
+    #[must_use]
+    pub fn engine(&self) -> String {
+        format!("{:?}", self.engine).to_lowercase()
+    }
+
+    /// Goes back to the page before, as the button does.
+    pub async fn back(&self) {
+        self.client.back().await.expect("there is a page before");
     }
 
     /// Opens a page in the current window.
@@ -153,8 +238,13 @@ impl Browser {
         self.send(Method::POST, "frame", Some(json!({ "id": id }))).await;
     }
 
-    /// Shows the current window in this size and theme.
+    /// Shows the current window in this size and theme; without Chromium's own protocol, the window
+    /// only gets the size.
     pub async fn view(&self, view: View) {
+        if self.engine != Engine::Chromium {
+            let sized = self.client.set_window_size(view.width, view.height).await;
+            return sized.expect("a window can be made larger or smaller");
+        }
         let size = json!({
             "width": view.width,
             "height": view.height,
@@ -229,6 +319,10 @@ impl Browser {
 
     /// Puts text where the focus is, all at once, as an input method or the clipboard does.
     pub async fn insert(&self, text: &str) {
+        if self.engine != Engine::Chromium {
+            let field = self.client.active_element().await.expect("something has the focus");
+            return field.send_keys(text).await.expect("it takes text");
+        }
         self.devtools("Input.insertText", json!({ "text": text })).await;
     }
 
@@ -256,7 +350,7 @@ impl Browser {
         value.as_str().expect("it is a text").to_owned()
     }
 
-    /// The errors on the browser's console since this was last asked.
+    /// The errors on Chromium's console since this was last asked.
     pub async fn console_errors(&self) -> Vec<String> {
         let log = self.send(Method::POST, "se/log", Some(json!({ "type": "browser" }))).await;
         let entries = log.as_array().expect("it is a list").iter();
@@ -314,7 +408,8 @@ impl WebDriverCompatibleCommand for Extra {
     }
 }
 
-fn capabilities(browser: &Path, profile: &Path) -> Capabilities {
+/// Chromium's own.
+fn arguments(profile: &Path) -> Vec<String> {
     let arguments = [
         "--headless",
         "--no-sandbox", // a container lets nobody make one; the pages are our own
@@ -324,15 +419,34 @@ fn capabilities(browser: &Path, profile: &Path) -> Capabilities {
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
-        &format!("--user-data-dir={}", profile.display()),
+        "--host-resolver-rules=MAP *.test 127.0.0.1", // a server on another machine, so to speak
     ];
-    let capabilities = json!({
-        "goog:chromeOptions": { "binary": browser, "args": arguments },
-        "goog:loggingPrefs": { "browser": "ALL" },
-        "unhandledPromptBehavior": "ignore",
-    });
-    capabilities.as_object().expect("it is one").clone()
+    let profile = format!("--user-data-dir={}", profile.display());
+    arguments.into_iter().map(Into::into).chain([profile]).collect()
 }
+
+/// A port that the system says is free. (The drivers of WebKit take none of their own choice.)
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Where `cargo install geckodriver` puts it, also when that is not in the `PATH`.
+fn cargos_geckodriver() -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))?;
+    Some(home.join("bin/geckodriver")).filter(|file| file.is_file())
+}
+
+/// Where WebKitGTK's small browser is, in Debian and in Fedora.
+const MINI_BROWSERS: [&str; 6] = [
+    "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser",
+    "/usr/lib/aarch64-linux-gnu/webkit2gtk-4.1/MiniBrowser",
+    "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.0/MiniBrowser",
+    "/usr/lib/aarch64-linux-gnu/webkit2gtk-4.0/MiniBrowser",
+    "/usr/libexec/webkit2gtk-4.1/MiniBrowser",
+    "/usr/libexec/webkit2gtk-4.0/MiniBrowser",
+];
 
 /// Where Chromium and Chrome are: a name in the `PATH`, or a file.
 const BROWSERS: [&str; 6] = [
@@ -348,19 +462,14 @@ const BROWSERS: [&str; 6] = [
 const DRIVERS: [&str; 2] = ["chromedriver", "/usr/lib/chromium-browser/chromedriver"];
 
 /// The program that the variable names, or the first of the candidates that is there.
-fn find(variable: &str, candidates: &[&str]) -> PathBuf {
-    if let Some(program) = env::var_os(variable).filter(|program| !program.is_empty()) {
-        return program.into();
+fn find(variable: &str, candidates: &[&str]) -> Option<PathBuf> {
+    let named = (!variable.is_empty()).then(|| env::var_os(variable)).flatten();
+    if let Some(program) = named.filter(|program| !program.is_empty()) {
+        return Some(program.into());
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = env::split_paths(&path).collect();
-    let files = candidates.iter().flat_map(|name| folders.iter().map(move |dir| dir.join(name)));
-    files.into_iter().find(|file| file.is_file()).unwrap_or_else(|| {
-        let names = candidates.join(", ");
-        panic!(
-            "The pages are tried in a real browser, and it is missing: none of {names} is here. \
-             Debian and Ubuntu have it: apt-get install chromium chromium-driver. Or name your \
-             own: CHROME=/path/to/chrome CHROMEDRIVER=/path/to/chromedriver"
-        )
-    })
+    let mut files =
+        candidates.iter().flat_map(|name| folders.iter().map(move |dir| dir.join(name)));
+    files.find(|file| file.is_file())
 }

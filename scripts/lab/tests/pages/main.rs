@@ -1,7 +1,8 @@
 //! The pages in a real browser: what a user does with keyboard and mouse, and what they see then.
 //!
 //! `cargo test -p lab --test pages`. It needs Chromium or Chrome and its driver, and says how to
-//! get them where they are missing. What the pages look like is in `target/screenshots/` then.
+//! get them where they are missing; what is tried in Firefox and WebKit too stands in
+//! `in_each_browser.rs`. What the pages look like is in `target/screenshots/` then.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -129,6 +130,9 @@ macro_rules! with_each_technique {
         }
     )* };
 }
+
+mod in_each_browser;
+mod promises;
 
 with_each_technique! {
     a_message_reaches_the_other_client
