@@ -52,7 +52,7 @@ class Contender {
     this.row.dataset.technique = name;
     this.current = element("td", { className: "this", textContent: "–" });
     this.median = element("td", { className: "median", textContent: "–" });
-    this.status = element("td", { className: "status", textContent: "looking for its server" });
+    this.status = element("td", { className: "status", textContent: "looking" });
     const link = element("a", { href: `${this.origin}/html/index.html`, textContent: title });
     const head = element("th", { scope: "row" }, link);
     this.row.append(head, this.current, this.median, this.status);

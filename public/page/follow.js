@@ -3,7 +3,8 @@
 
 const NEAR = 8; // pixels from the end that count as the end
 
-// Returns what appends a row to `list`, of which `box` shows a part and `kept` rows stay.
+// Returns what appends a row to `list`, of which `box` shows a part and `kept` rows stay; one of the
+// class "stays" stays in any case.
 export function follow(box, list, kept) {
   let following = true;
   let due = false;
@@ -29,7 +30,7 @@ export function follow(box, list, kept) {
   return (row) => {
     list.append(row);
     while (list.childElementCount > kept) {
-      const oldest = list.firstElementChild;
+      const oldest = list.querySelector(":scope > :not(.stays)");
       if (!following) box.scrollTop -= oldest.offsetHeight;
       oldest.remove();
     }

@@ -50,9 +50,11 @@ class UpdateList extends HTMLElement {
     if (age <= now - connection.since) return age;
   }
 
+  // Stays above what came after it, however much that is, until there is another one.
   gap(text) {
+    this.list.querySelector(".gap")?.remove();
     const row = document.createElement("div");
-    row.className = "gap";
+    row.className = "gap stays";
     row.textContent = text;
     this.add(row);
   }
