@@ -5,13 +5,13 @@
 use feed::Feed;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), &'static str> {
+async fn main() {
     let feed = Feed::default();
     let thermometer = feed.clone(); // another handle on the same list
     let mut display = feed.reader(None); // what comes from now on
 
     for degrees in [19, 20, 21] {
-        thermometer.publish(&format!("{degrees} °C"), None).await?;
+        thermometer.publish(&format!("{degrees} °C"), None).await.expect("a good text");
     }
     let first = &display.next().await.updates[0]; // waits where there is nothing yet
     println!("the display shows {}", first.update);
@@ -21,5 +21,4 @@ async fn main() -> Result<(), &'static str> {
     for missed in display.newer().updates {
         println!("the display catches up: {}", missed.update);
     }
-    Ok(())
 }

@@ -72,7 +72,8 @@ fn is_allowed(host: &str) -> bool {
 }
 
 /// Whether the page that asks is of this very host, or of one in `ALLOWED_HOSTS`; or none asks.
-/// A browser says where a page is from in `Origin` (RFC 6454 §7).
+/// Any site's page may open a WebSocket to here, but its browser says where it is from in `Origin`
+/// (RFC 6454 §7, RFC 6455 §10.2).
 pub fn is_own_page(request: &HttpRequest) -> bool {
     let text = |value: &header::HeaderValue| value.to_str().map(ToOwned::to_owned).ok();
     let host = request.headers().get(header::HOST).and_then(text).and_then(|host| host_of(&host));

@@ -3,11 +3,12 @@
 use std::{collections::HashMap, future, io};
 
 use actix_web::error::{ErrorBadRequest, Result};
+use actix_web::http::header::ContentType;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 
-use crate::{Feed, News, Reader};
+use crate::{Feed, News, Reader, Refused};
 
 /// The query's `after=ID`: the last id that the client has seen, if it says one.
 ///
@@ -46,8 +47,14 @@ pub(crate) async fn receive(
     let message = object.and_then(|body| serde_json::from_slice::<Message>(&body).ok());
     let expected = r#"a message is {"update": "TEXT"}, with "event": "NAME" or without"#;
     let message = message.ok_or_else(|| ErrorBadRequest(expected))?;
-    let update = feed.publish(&message.update, message.event.as_deref()).await;
-    Ok(HttpResponse::Created().json(update.map_err(ErrorBadRequest)?))
+    match feed.publish(&message.update, message.event.as_deref()).await {
+        Ok(update) => Ok(HttpResponse::Created().json(update)),
+        Err(Refused::Invalid(why)) => Err(ErrorBadRequest(why)),
+        Err(Refused::Away) => Ok(HttpResponse::ServiceUnavailable()
+            .insert_header(("Retry-After", "1"))
+            .content_type(ContentType::plaintext())
+            .body("the engine is away; whether it has stored this can't be known")),
+    }
 }
 
 /// `200` with all that a reader has to read as a JSON array, `news` first. Where that is more than
@@ -58,13 +65,12 @@ pub fn array(mut reader: Reader, news: News) -> HttpResponse {
     if news.gap {
         response.insert_header(("Feed-Gap", "true"));
     }
-    let more = reader.newer();
-    if more.updates.is_empty() {
-        return response.json(news.updates);
-    }
+    let is_batch = |more: &News| !more.gap && !more.updates.is_empty();
+    let more = (!news.updates.is_empty()).then(|| reader.newer()).filter(is_batch);
+    let Some(more) = more else { return response.json(news.updates) };
     let rest = stream::unfold(reader, async |mut reader| Some((reader.newer(), reader)));
     let rest = stream::once(future::ready(more)).chain(rest);
-    let rest = rest.take_while(|news| future::ready(!news.gap && !news.updates.is_empty()));
+    let rest = rest.take_while(move |more| future::ready(is_batch(more)));
     let json = |news: &News| serde_json::to_string(&news.updates).expect("text and numbers");
     let first = json(&news).trim_end_matches(']').to_owned();
     let rest = rest.map(move |news| json(&news).trim_end_matches(']').replacen('[', ",", 1));

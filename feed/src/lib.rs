@@ -9,6 +9,8 @@
 mod guard;
 mod http;
 mod listen;
+#[cfg(feature = "redis")]
+mod redis;
 mod serve;
 mod stdout;
 
@@ -50,49 +52,71 @@ type List = VecDeque<Arc<Update>>;
 
 /// The newest [`KEPT`] updates. A clone is another handle on the same list.
 #[derive(Clone, Debug)]
-pub struct Feed(watch::Sender<List>);
+pub struct Feed {
+    list: watch::Sender<List>,
+    #[cfg(feature = "redis")]
+    engine: Option<redis::Engine>,
+}
+
+/// Why an update was not published.
+#[derive(Debug)]
+pub enum Refused {
+    /// An empty text, or a name that no event may have: says which, in one line.
+    Invalid(&'static str),
+    /// The engine did not answer; whether it has the update can't be known.
+    Away,
+}
 
 impl Default for Feed {
     fn default() -> Feed {
-        Feed(watch::Sender::new([made(micros_now(), "", None)].into()))
+        Feed {
+            list: watch::Sender::new([made(micros_now(), "", None)].into()),
+            #[cfg(feature = "redis")]
+            engine: None,
+        }
     }
 }
 
 impl Feed {
-    /// Appends an update, lets the oldest go if there are too many, and wakes every reader. Then,
-    /// and before it if readers would lose something, it gives those who read their turn.
+    /// Appends an update, lets the oldest go if there are too many, and wakes every reader.
     ///
     /// # Errors
-    /// An empty text, or a name that no event may have: says which, in one line.
-    pub async fn publish(
-        &self,
-        text: &str,
-        event: Option<&str>,
-    ) -> Result<Arc<Update>, &'static str> {
+    /// See [`Refused`].
+    pub async fn publish(&self, text: &str, event: Option<&str>) -> Result<Arc<Update>, Refused> {
         if text.is_empty() {
-            return Err("update: the text is empty");
+            return Err(Refused::Invalid("update: the text is empty"));
         }
         if !event.is_none_or(is_event_name) {
-            return Err("event: 1 to 64 ASCII letters, digits, - or _; not open, error or gap");
+            let why = "event: 1 to 64 ASCII letters, digits, - or _; not open, error or gap";
+            return Err(Refused::Invalid(why));
         }
+        #[cfg(feature = "redis")]
+        if let Some(engine) = &self.engine {
+            return self.publish_to(engine, text, event).await;
+        }
+        let id = |newest| micros_now().max(newest + 1); // the clock may be set back
+        Ok(self.append(GRACE, |newest| made(id(newest), text, event)).await)
+    }
+
+    /// Gives those who read their turn, before it if they would lose something, and after it.
+    async fn append(&self, grace: u64, make: impl Fn(u64) -> Arc<Update>) -> Arc<Update> {
         loop {
             let mut update = None;
-            self.0.send_if_modified(|list| {
+            self.list.send_if_modified(|list| {
                 if list.len() > KEPT {
                     let is_awaited = Arc::strong_count(&list[0].place) > 1;
-                    if is_awaited && micros_now().abs_diff(list[1].id) < GRACE {
+                    if is_awaited && micros_now().abs_diff(list[1].id) < grace {
                         return false;
                     }
                     list.pop_front();
                 }
-                let id = micros_now().max(newest(list).id + 1); // the clock may be set back
-                list.push_back(made(id, text, event));
+                list.push_back(make(newest(list).id));
                 update = list.back().cloned();
                 true
             });
             if let Some(update) = update {
                 yield_now().await; // whoever publishes without pause does not keep others waiting
-                return Ok(update);
+                return update;
             }
             sleep(Duration::from_millis(1)).await;
         }
@@ -100,15 +124,15 @@ impl Feed {
 
     /// The newest update, if there is one.
     pub fn newest(&self) -> Option<Arc<Update>> {
-        let list = self.0.borrow();
+        let list = self.list.borrow();
         (list.len() > 1).then(|| Arc::clone(newest(&list)))
     }
 
     /// A reader of everything newer than the id `after`; without one, of what comes from now on.
     /// An `after` beyond the newest (the clock was set back) counts as 0: nobody waits in vain.
     pub fn reader(&self, after: Option<u64>) -> Reader {
-        let feed = self.0.subscribe(); // before the look at the list: what comes between is seen
-        let list = self.0.borrow();
+        let feed = self.list.subscribe(); // before the look at the list: what comes between is seen
+        let list = self.list.borrow();
         let after = after.map_or(newest(&list).id, |id| if id > newest(&list).id { 0 } else { id });
         let is_gone = (1..list[0].id).contains(&after); // a place before the list: a gap
         let place = &list[first_after(&list, after) - 1];
@@ -147,7 +171,7 @@ impl Reader {
         };
         let newer = list.range(first_after(&list, self.seen)..);
         let updates: Vec<_> = newer.take_while(fits).cloned().collect();
-        if let Some(last) = updates.last() {
+        if let Some(last) = updates.last().or(gap.then_some(&list[0])) {
             (self.seen, self.place) = (last.id, Arc::clone(&last.place));
         }
         News { gap, updates }

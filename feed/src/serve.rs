@@ -3,6 +3,7 @@
 use std::{env, fmt, fs::File, future, io, net::TcpListener, path::Path, time::Duration};
 
 use actix_files::Files;
+use actix_web::error::ErrorServiceUnavailable;
 use actix_web::{App, HttpResponse, HttpServer, guard as method, middleware::from_fn, rt, web};
 
 use crate::{Feed, guard, http, listen, print_line, stdout};
@@ -15,7 +16,7 @@ const UNWRITTEN: usize = 8 * 1024;
 async fn no_page() -> HttpResponse {
     match File::open(env!("CARGO_MANIFEST_DIR")) {
         Ok(_) => HttpResponse::NotFound().finish(),
-        Err(why) => HttpResponse::ServiceUnavailable().body(why.to_string()),
+        Err(why) => ErrorServiceUnavailable(why).into(),
     }
 }
 
@@ -39,12 +40,21 @@ pub async fn serve(
     let guarded = addresses.iter().all(|address| address.ip().is_loopback())
         || env::var("ALLOWED_HOSTS").is_ok_and(|names| !names.is_empty());
 
-    let feed = Feed::default();
+    let feed = match env::var("REDIS_URL") {
+        Err(_) => Feed::default(),
+        #[cfg(feature = "redis")]
+        Ok(url) => {
+            Feed::connect(&url).await.map_err(|why| format!("can't use REDIS_URL: {why}"))?
+        }
+        #[cfg(not(feature = "redis"))]
+        Ok(_) => Err("REDIS_URL needs a server built with --features feed/redis")?,
+    };
     let generate = async |number| {
         let update = feed.publish(&format!("Real-Time Update {number}"), None).await;
-        update.map(|update| format!("SENT: {}", update.update))
+        update
+            .map_or("not sent: the engine is away".into(), |sent| format!("SENT: {}", sent.update))
     };
-    let mut sent = generate(1).await?;
+    let mut sent = generate(1).await;
 
     let data = web::Data::new(feed.clone());
     let page = Path::new(crate_dir).join("public/html");
@@ -86,15 +96,15 @@ pub async fn serve(
                 break;
             }
             rt::time::sleep(Duration::from_secs(rand::random_range(2..=9))).await;
-            sent = generate(next).await?;
+            sent = generate(next).await;
         }
-        future::pending().await
+        future::pending::<()>().await;
     };
     // The server first: by the time it says that it listens, a signal can stop it.
     let end = tokio::select! {
         biased;
         end = server.run() => end.map_err(Into::into),
-        end = announce_and_generate => end,
+        () = announce_and_generate => unreachable!("it does not end"),
     };
     stdout::printed().await;
     end

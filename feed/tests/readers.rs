@@ -210,3 +210,24 @@ fn rest_of(reader: &mut Reader) -> Vec<Arc<Update>> {
     let batches = std::iter::from_fn(|| Some(all(reader.newer())).filter(|it| !it.is_empty()));
     batches.flatten().collect()
 }
+
+/// What comes while an answer is made is for the next one: an answer without updates stays one.
+#[tokio::test]
+async fn an_array_is_json() {
+    let feed = Feed::default();
+    let nothing = feed.reader(Some(0)).newer();
+    let reader = feed.reader(Some(0));
+    for number in 0..KEPT {
+        publish(&feed, &format!("{number} {}", "x".repeat(100))).await;
+    }
+    let all = feed.reader(Some(0)).newer();
+    let mut rest = feed.reader(Some(all.updates[all.updates.len() - 1].id));
+    assert!(!rest.newer().updates.is_empty(), "more than a batch");
+    let rest = feed.reader(Some(all.updates[all.updates.len() - 1].id));
+    for (reader, news, count) in [(reader, nothing, 0), (rest, all, KEPT)] {
+        let answer = feed::array(reader, news).into_body();
+        let answer = actix_web::body::to_bytes(answer).await.expect("a body");
+        let array: Vec<serde_json::Value> = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(array.len(), count);
+    }
+}

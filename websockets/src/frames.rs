@@ -65,11 +65,9 @@ pub enum Message {
     Close(Bytes),
 }
 
-/// A client's messages, up to a close; what may not be sent is one, with the code that says why
-/// (§7.4.1).
+/// A client's messages; what may not be sent is a close with the code that says why (§7.4.1).
 pub fn messages(said: Payload) -> impl Stream<Item = Message> {
-    stream::unfold(Some((said, Frames::default())), async |unread| {
-        let (mut said, mut frames) = unread?;
+    stream::unfold((said, Frames::default()), async |(mut said, mut frames)| {
         let message = loop {
             match frames.next() {
                 Ok(None) => frames.bytes.extend_from_slice(&said.next().await?.ok()?),
@@ -77,8 +75,7 @@ pub fn messages(said: Payload) -> impl Stream<Item = Message> {
                 Err(code) => break Message::Close(u16::from(code).to_be_bytes().to_vec().into()),
             }
         };
-        let goes_on = !matches!(message, Message::Close(_));
-        Some((message, goes_on.then_some((said, frames))))
+        Some((message, (said, frames)))
     })
 }
 

@@ -15,7 +15,7 @@ use std::{convert::Infallible, time::Duration};
 
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result};
 use actix_web::{body, dev, error, guard, http::header, web, web::Bytes, web::Data, web::Payload};
-use feed::{Feed, Reader};
+use feed::{Feed, Reader, Refused};
 use frames::{CLOSE, Message, PING, PONG, frame};
 use futures_util::{StreamExt as _, stream, stream::LocalBoxStream};
 use tokio::time::{Instant, Interval, interval_at};
@@ -29,7 +29,6 @@ const TAKEN: usize = 128 * 1024;
 
 /// The handshake (RFC 6455 §4.2). All that the server says from then on is the body of its answer.
 async fn open(request: HttpRequest, said: Payload, feed: Data<Feed>) -> Result<HttpResponse> {
-    // Any site's page may open a WebSocket to here, but its browser says where it is from (§10.2).
     if !feed::is_own_page(&request) {
         return Err(error::ErrorForbidden("a page of another site may not open a WebSocket"));
     }
@@ -43,17 +42,18 @@ async fn open(request: HttpRequest, said: Payload, feed: Data<Feed>) -> Result<H
         taken: 0,
         ping: interval_at(Instant::now() + PING_EVERY, PING_EVERY),
     });
-    let frames = stream::unfold(client, Client::tell).map(Ok::<_, Infallible>);
-    Ok(response.set_body(body::BodyStream::new(frames)).map_into_boxed_body())
+    let told = stream::unfold(Some(client), async |it| it?.tell().await).map(Ok::<_, Infallible>);
+    Ok(response.set_body(body::BodyStream::new(told)).map_into_boxed_body())
 }
 
-/// The frame that answers what a client says, or no bytes. A close is the last one. A text is
-/// published before the next message is read.
+/// The frame that answers what a client says, or no bytes; a text is published first.
 fn answers(said: Payload, feed: Data<Feed>) -> LocalBoxStream<'static, Bytes> {
     let answer = async |message, feed: Data<Feed>| match message {
         Message::Text(text) => {
-            if feed.publish(&text, None).await.is_ok() {
-                feed::print_line(format_args!("Received message => {text}"));
+            match feed.publish(&text, None).await {
+                Ok(_) => feed::print_line(format_args!("Received message => {text}")),
+                Err(Refused::Away) => return frame(CLOSE, &u16::to_be_bytes(1013)), // come again
+                Err(Refused::Invalid(_)) => {} // an empty one is ignored
             }
             Bytes::new()
         }
@@ -64,7 +64,6 @@ fn answers(said: Payload, feed: Data<Feed>) -> LocalBoxStream<'static, Bytes> {
     frames::messages(said).then(move |message| answer(message, feed.clone())).boxed_local()
 }
 
-/// What the server knows of a client.
 struct Client {
     reader: Reader,
     json: bool,
@@ -75,9 +74,9 @@ struct Client {
 }
 
 impl Client {
-    /// Waits for the next frames that the client is told; none where it is over. It is asked for
-    /// them only when those before are written: then there is no queue.
-    async fn tell(mut self: Box<Client>) -> Option<(Bytes, Box<Client>)> {
+    /// Waits for the next frames that the client is told. It is asked for them only when those
+    /// before are written: then there is no queue. After a close nothing comes.
+    async fn tell(mut self: Box<Client>) -> Option<(Bytes, Option<Box<Client>>)> {
         loop {
             let frames = tokio::select! {
                 biased; // what a client has said counts before its silence does
@@ -100,7 +99,8 @@ impl Client {
                 }
             };
             if !frames.is_empty() {
-                return Some((frames, self));
+                let goes_on = frames[0] != 0x80 | CLOSE;
+                return Some((frames, goes_on.then_some(self)));
             }
         }
     }
