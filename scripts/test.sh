@@ -13,7 +13,8 @@ exec </dev/null # nothing here may ask
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-steps=(tools format lint build tests doc shell polling long-polling server-sent-events websockets)
+steps=(tools format lint build tests doc shell polling long-polling server-sent-events websockets
+    past-one-machine engine)
 
 format() { cargo fmt --check; }
 lint() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }
@@ -24,6 +25,24 @@ polling() { scripts/polling.sh; }
 long-polling() { scripts/long-polling.sh; }
 server-sent-events() { scripts/server-sent-events.sh; }
 websockets() { scripts/websockets.sh; }
+past-one-machine() { scripts/past-one-machine.sh; }
+
+# What the four servers have in common, tried once more with their feed in Redis: each test has a
+# stream of its own there. (What takes its time is left out: it knows nothing of the feed.)
+engine() {
+    local folder port=$((20000 + RANDOM % 20000)) status=0 target=${CARGO_TARGET_DIR:-$PWD/target}
+    folder=$(mktemp -d)
+    cargo build --quiet --features feed/redis --target-dir "$target/redis" \
+        -p polling -p long-polling -p server-sent-events -p websockets || return
+    redis-server --port "$port" --dir "$folder" --save '' >/dev/null &
+    until redis-cli -p "$port" ping >/dev/null 2>&1; do sleep 0.1; done
+    SERVERS=$target/redis/debug REDIS_URL=redis://127.0.0.1:$port cargo test --no-fail-fast --test wire \
+        -p polling -p long-polling -p server-sent-events -p websockets -- \
+        --skip all_that_takes_its_time --skip the_first_line_says_where || status=$?
+    kill %% && wait
+    rm -rf "$folder"
+    return "$status"
+}
 
 # Each server by itself, as `cargo run -p NAME` builds it: built together, what one asks of a library
 # would hide that another forgot to ask for it.
@@ -43,6 +62,8 @@ tools() {
     have curl || packages+=(curl)
     have shellcheck || packages+=(shellcheck)
     have xxd od || packages+=(xxd)
+    have redis-server || packages+=(redis-server)
+    have nginx /usr/sbin/nginx || packages+=(nginx-light)
     have_browser || packages+=(chromium chromium-driver)
     if can_install; then # two browsers more, where that costs nobody a question
         have firefox-esr firefox || packages+=(firefox-esr)
@@ -96,7 +117,7 @@ install() {
     echo "missing, as Debian's packages are called: $*"
     if ! can_install; then
         echo "Install them and start again. Debian and Ubuntu: sudo apt-get install $*"
-        echo "macOS: brew install shellcheck; brew install --cask chromium chromedriver"
+        echo "macOS: brew install shellcheck redis nginx; brew install --cask chromium chromedriver"
         echo "Your own browser: CHROME=/path/to/chrome CHROMEDRIVER=/path/to/chromedriver"
         return 1
     fi

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{env, fs, path::PathBuf, time::Duration};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -175,11 +176,16 @@ impl Server {
     }
 }
 
+static FEEDS: AtomicUsize = AtomicUsize::new(0);
+
 /// A server's command on a free port, with nothing else of ours in its environment.
 #[must_use]
 pub fn command(name: &str) -> Command {
     raise_limit_of_open_files();
     let mut command = Command::new(binary(name));
+    // Where all servers are tried on one engine, each of them has a feed of its own there.
+    let feed = FEEDS.fetch_add(1, Ordering::Relaxed);
+    command.env("REDIS_KEY", format!("{}:{feed}", std::process::id()));
     command.env("PORT", "0").env_remove("HOST").env_remove("QUIET").env_remove("ALLOWED_HOSTS");
     command
 }
@@ -215,10 +221,13 @@ fn lines_of(
     read
 }
 
-/// Where a server's binary is: beside the one that runs, of the same profile. It is built first
-/// when `cargo test -p` or `cargo run -p` has built another package only.
+/// Where a server's binary is: in the folder `SERVERS` of the environment, where that is set; or else
+/// beside the one that runs, of the same profile. There it is built first when `cargo test -p` or `cargo run -p` has built another package only.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
+    if let Some(folder) = env::var_os("SERVERS") {
+        return PathBuf::from(folder).join(name);
+    }
     let this = env::current_exe().expect("it runs");
     let profile = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
     let binary = profile.expect("it is in a folder").join(name);

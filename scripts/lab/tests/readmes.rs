@@ -58,6 +58,11 @@ use session::{Session, Terminal};
 const INSTEAD: &[(&str, &str, &str)] = &[
     ("git clone ", ":", "it is for somebody who has no checkout yet"),
     ("scripts/test.sh", "bash -n scripts/test.sh", "it is what runs this test"),
+    (
+        "scripts/past-one-machine.sh",
+        "bash -n scripts/past-one-machine.sh",
+        "a step of its own runs it",
+    ),
     ("scripts/pictures.sh", "bash -n scripts/pictures.sh", "it would take the pictures anew"),
     (
         "scripts/measure.sh",

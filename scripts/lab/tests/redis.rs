@@ -1,0 +1,371 @@
+//! Past one machine: many servers on one engine, tried on a real Redis (or Valkey) of our own, with
+//! servers that are built with `--features feed/redis`.
+//!
+//! Without a `redis-server` on this machine these tests say so, and try nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command as Blocking, Stdio};
+use std::{env, fs, net::TcpListener, process, sync::OnceLock, time::Duration, time::Instant};
+
+use futures_util::{SinkExt as _, StreamExt as _, future};
+use lab::client::{Client, message, newest_id, open_socket, publish, publish_all};
+use lab::{SERVERS, Server, Update, soon, within};
+use rand::seq::IndexedRandom as _;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Message;
+
+/// An engine of our own on a free port, with a file in a folder of its own. Dropped, it is killed.
+struct Redis {
+    port: u16,
+    folder: PathBuf,
+    process: Option<Child>,
+}
+
+impl Redis {
+    async fn start() -> Redis {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let port = taken.local_addr().expect("it is bound").port();
+        let folder = env::temp_dir().join(format!("redis-{}-{port}", process::id()));
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        drop(taken);
+        let mut redis = Redis { port, folder, process: None };
+        redis.go_on().await;
+        redis
+    }
+
+    /// Starts it, on the same port and with the same file.
+    async fn go_on(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        command.args(["--appendonly", "yes", "--appendfsync", "always"]).arg("--dir");
+        command.arg(&self.folder).stdout(Stdio::null()).kill_on_drop(true);
+        self.process = Some(command.spawn().expect("redis-server starts"));
+        let answers = async {
+            while self.cli(&["PING"]).await != "PONG" {
+                sleep(Duration::from_millis(20)).await; // nobody tells when it listens
+            }
+        };
+        soon("an answer of Redis", answers).await;
+    }
+
+    async fn end(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().await.expect("it can be killed");
+    }
+
+    async fn cli(&self, words: &[&str]) -> String {
+        let mut command = Command::new("redis-cli");
+        let output = command.args(["-p", &self.port.to_string()]).args(words).output().await;
+        String::from_utf8_lossy(&output.expect("redis-cli is there").stdout).trim().into()
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The command of a server that uses this engine.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(binaries().join(name));
+        command.envs([("REDIS_URL", &*self.url()), ("QUIET", "1"), ("PORT", "0")]);
+        command.env_remove("REDIS_KEY").env_remove("HOST").env_remove("ALLOWED_HOSTS");
+        command
+    }
+
+    async fn server(&self, name: &str) -> Server {
+        Server::spawn(name, &mut self.command(name)).await
+    }
+
+    /// Two servers of each technique.
+    async fn servers(&self) -> Vec<Server> {
+        let names = SERVERS.into_iter().chain(SERVERS);
+        future::join_all(names.map(|name| self.server(name))).await
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Servers with the feature, beside the plain ones and never in their place.
+fn binaries() -> &'static Path {
+    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
+    BINARIES.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("redis");
+        let mut build = Blocking::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+        build.args(["build", "--quiet", "--features", "feed/redis", "--target-dir"]).arg(&target);
+        build.args(SERVERS.into_iter().flat_map(|name| ["-p", name]));
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(status.is_ok_and(|status| status.success()), "the servers do not build");
+        target.join("debug")
+    })
+}
+
+/// Runs a test, if there is an engine to try it on.
+fn on_redis(test: impl AsyncFnOnce(Redis)) {
+    if Blocking::new("redis-server").arg("--version").output().is_err() {
+        assert!(env::var_os("CI").is_none(), "CI has a redis-server");
+        eprintln!(
+            "not tried: there is no redis-server here (Debian: apt-get install redis-server;"
+        );
+        eprintln!("macOS: brew install redis; Valkey serves as well, under the name redis-server)");
+        return;
+    }
+    binaries();
+    lab::run(async { test(Redis::start().await).await });
+}
+
+/// Whatever the technique and whichever the server: one feed, one order, one cursor.
+#[test]
+fn one_feed_for_all() {
+    on_redis(async |redis| {
+        let servers = redis.servers().await;
+        let first = newest_id(&servers[0]).await;
+        let mut clients: Vec<_> = servers.iter().map(|server| Client::new(server, first)).collect();
+        let mut sent = Vec::new();
+        for server in &servers {
+            sent.push(publish(server, &format!("by {}", server.port())).await);
+            let own = Client::new(server, sent[sent.len() - 1].id - 1).next().await;
+            assert_eq!(own, sent[sent.len() - 1], "whoever is told 201 reads what they wrote");
+        }
+        for client in &mut clients {
+            assert_eq!(client.take(sent.len()).await, sent);
+        }
+        // A cursor of one is good on any other, and after a restart of all servers.
+        for server in servers {
+            server.stop().await;
+        }
+        for server in redis.servers().await {
+            let mut client = Client::new(&server, sent[3].id);
+            assert_eq!(client.take(4).await, sent[4..8]);
+            assert_eq!(client.gaps(), 0);
+        }
+    });
+}
+
+/// Five hundred updates, and before each some tens of them the client goes to another server, of
+/// any technique: exactly once, in order.
+#[test]
+fn a_client_that_changes_servers() {
+    on_redis(async |redis| {
+        let servers = redis.servers().await;
+        let seen = newest_id(&servers[0]).await;
+        let texts: Vec<_> = (0..500).map(|number| number.to_string()).collect();
+        let send = publish_all(&servers[0], &texts);
+        let receive = async {
+            let mut received: Vec<Update> = Vec::new();
+            let mut random = lab::seeded();
+            while received.len() < texts.len() {
+                let server = servers.choose(&mut random).expect("there are eight");
+                let after = received.last().map_or(seen, |update| update.id);
+                let count = 37.min(texts.len() - received.len());
+                received.extend(Client::new(server, after).take(count).await);
+            }
+            received
+        };
+        let (published, received) = future::join(send, receive).await;
+        assert_eq!(received, published);
+    });
+}
+
+/// Two servers publish 5,000 each at once: everybody has the same 10,000, in the same order, and
+/// what one of them says in the order in which it said it.
+#[test]
+fn two_servers_publish_at_once() {
+    const EACH: usize = 5_000;
+    on_redis(async |redis| {
+        let servers = [redis.server("server-sent-events").await, redis.server("websockets").await];
+        let seen = newest_id(&servers[0]).await;
+        let send = future::join_all(servers.iter().map(async |server| {
+            let texts = (0..EACH).map(|number| format!("{} {number}", server.name()));
+            within(Duration::from_secs(100), "publishing", publish_all(server, texts)).await
+        }));
+        let receive = future::join_all(servers.iter().map(async |server| {
+            let mut client = Client::new(server, seen);
+            let updates = client.take(2 * EACH).await;
+            assert_eq!(client.gaps(), 0);
+            updates
+        }));
+        let (published, received) = future::join(send, receive).await;
+        assert!(received[0] == received[1], "one order for all");
+        assert!(received[0].is_sorted_by(|one, next| one.id < next.id));
+        for (server, sent) in servers.iter().zip(published) {
+            let own = received[0].iter().filter(|it| it.update.starts_with(server.name()));
+            assert!(own.eq(&sent), "all that {} was sent", server.name());
+        }
+    });
+}
+
+/// Whatever is wrong with it: one line, and an exit code.
+#[test]
+fn an_engine_that_can_not_be_used() {
+    on_redis(async |redis| {
+        redis.cli(&["SET", "text", "x"]).await;
+        redis.cli(&["CONFIG", "SET", "requirepass", "secret"]).await;
+        let (url, port) = (redis.url(), redis.port);
+        let wrong = format!("redis://:wrong@127.0.0.1:{port}");
+        let right = format!("redis://:secret@127.0.0.1:{port}");
+        let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let silent = format!("redis://{}", silent.local_addr().expect("it is bound"));
+        let rows = [
+            ("nonsense", "updates"),
+            ("http://127.0.0.1", "updates"),
+            ("redis://127.0.0.1:1", "updates"),
+            (&silent, "updates"),
+            (&url, "updates"),
+            (&wrong, "updates"),
+            (&right, "text"),
+        ];
+        for (url, key) in rows {
+            let start = Instant::now();
+            let mut command = redis.command("polling");
+            command.env("REDIS_URL", url).env("REDIS_KEY", key).kill_on_drop(true);
+            let output = soon("its refusal", command.output()).await.expect("it starts");
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{url} {key}: {complaint}");
+            assert_eq!(complaint.lines().count(), 1, "{url} {key}: {complaint}");
+            assert!(complaint.contains("REDIS_URL"), "{url} {key}: {complaint}");
+            assert!(!complaint.contains("panicked") && output.stdout.is_empty(), "{complaint}");
+            eprintln!("{url} {key}: {complaint} after {:?}", start.elapsed());
+        }
+        let mut command = redis.command("polling");
+        let server = Server::spawn("polling", command.env("REDIS_URL", &right)).await;
+        publish(&server, "with the right password").await;
+    });
+}
+
+/// It goes away and comes back: who is connected stays so, who publishes is told, and then all goes
+/// on by itself.
+#[test]
+fn an_engine_that_goes_away_and_comes_back() {
+    on_redis(async |mut redis| {
+        let servers = redis.servers().await;
+        let seen = newest_id(&servers[0]).await;
+        let mut clients: Vec<_> = servers.iter().map(|server| Client::new(server, seen)).collect();
+        let before = publish(&servers[0], "before").await;
+        for client in &mut clients {
+            assert_eq!(client.next().await, before);
+        }
+        redis.end().await;
+        for server in &servers {
+            let body = r#"{"update":"lost, or not"}"#;
+            let answer = soon("an answer", message(server, body).send()).await.expect("an answer");
+            assert_eq!(answer.status(), 503);
+            assert_eq!(answer.headers()["retry-after"], "1");
+            let why = answer.text().await.expect("a body");
+            assert_eq!(why.lines().count(), 1, "{why}");
+        }
+        let sockets = servers.iter().find(|server| server.name() == "websockets");
+        let address = format!("127.0.0.1:{}/", sockets.expect("there are two").port());
+        let mut socket = open_socket(&address, true).await.expect("it opens all the same");
+        socket.send(Message::text("lost, or not")).await.expect("it is open");
+        let end = loop {
+            match soon("a close", socket.next()).await.expect("a close").expect("a close") {
+                Message::Close(Some(why)) => break u16::from(why.code),
+                Message::Text(text) => panic!("{text}"),
+                _ => {}
+            }
+        };
+        assert_eq!(end, 1013);
+
+        redis.go_on().await;
+        let back = async {
+            while message(&servers[1], r#"{"update":"back"}"#)
+                .send()
+                .await
+                .expect("an answer")
+                .status()
+                != 201
+            {
+                sleep(Duration::from_millis(50)).await; // as a client that is told to come again
+            }
+        };
+        soon("it is back", back).await;
+        for server in &servers {
+            soon("it goes on", async {
+                while message(server, r#"{"update":"again"}"#)
+                    .send()
+                    .await
+                    .expect("an answer")
+                    .status()
+                    != 201
+                {
+                    sleep(Duration::from_millis(50)).await;
+                }
+            })
+            .await;
+        }
+        let last = publish(&servers[0], "the last").await;
+        let mut seen = Vec::new();
+        for client in &mut clients {
+            let texts = client.texts_until(&last.update).await;
+            assert_eq!(client.gaps(), 0, "nothing was lost");
+            seen.push(texts);
+        }
+        assert!(seen.iter().all(|texts| *texts == seen[0]), "everybody has the same: {seen:?}");
+    });
+}
+
+/// What the engine itself lost is told, to those who are connected and to those who come back.
+#[test]
+fn an_engine_that_was_emptied() {
+    on_redis(async |redis| {
+        let servers = redis.servers().await;
+        let seen = newest_id(&servers[0]).await;
+        let mut clients: Vec<_> = servers.iter().map(|server| Client::new(server, seen)).collect();
+        let before = publish(&servers[0], "before").await;
+        for client in &mut clients {
+            assert_eq!(client.next().await, before);
+        }
+        redis.cli(&["DEL", "updates"]).await;
+        let after = publish(&servers[1], "after").await;
+        assert!(after.id > before.id);
+        for (client, server) in clients.iter_mut().zip(&servers) {
+            assert_eq!(client.next().await, after);
+            assert_eq!(client.gaps(), 1, "{} tells it", server.name());
+        }
+        let fresh = redis.server("polling").await;
+        let mut client = Client::new(&fresh, before.id);
+        assert_eq!(client.next().await, after);
+        assert_eq!(client.gaps(), 1, "so does a server that has started since");
+    });
+}
+
+/// The newest 1,000 are kept, there as here.
+#[test]
+fn the_newest_1000_are_kept() {
+    on_redis(async |redis| {
+        let servers = [redis.server("polling").await, redis.server("websockets").await];
+        let sent = publish_all(&servers[0], (0..1_003).map(|number| number.to_string())).await;
+        assert_eq!(redis.cli(&["XLEN", "updates"]).await, "1000");
+        Client::new(&servers[1], sent[1_001].id).next().await; // the other server has it too
+        for server in servers {
+            let mut client = Client::new(&server, sent[1].id);
+            assert!(client.take(1_000).await == sent[3..]);
+            assert_eq!(client.gaps(), 1);
+            let mut client = Client::new(&server, sent[2].id);
+            assert!(client.take(1_000).await == sent[3..]);
+            assert_eq!(client.gaps(), 0);
+        }
+    });
+}
+
+/// Without the feature nothing of it is there, and a server that is asked for it says how to get it.
+#[test]
+fn without_the_feature() {
+    let mut tree = Blocking::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    tree.args(["tree", "--edges", "normal", "--package", "polling", "--prefix", "none"]);
+    let tree = tree.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo is there");
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    assert!(tree.contains("actix-web") && !tree.contains("redis"), "{tree}");
+    lab::run(async {
+        let variables = [("REDIS_URL", "redis://127.0.0.1")];
+        let refusal = lab::server::refuses_to_start("polling", &variables).await;
+        let complaint = String::from_utf8_lossy(&refusal.stderr);
+        assert!(!refusal.status.success() && refusal.stdout.is_empty());
+        assert!(complaint.contains("--features feed/redis"), "{complaint}");
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    });
+}
