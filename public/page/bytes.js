@@ -20,9 +20,10 @@ export function requestBytes(method, url, body = "", headers = {}) {
 }
 
 // An answer: of one from its own server, a script sees every header. `body` is for one that does
-// not say how long it is.
-export function answerBytes({ status, statusText, headers }, body = "") {
+// not say how long it is; that to a HEAD has none, whatever it says.
+export function answerBytes({ status, statusText, headers }, { method, body = "" }) {
   const head = length(`HTTP/1.1 ${status} ${statusText}\r\n${fields([...headers])}\r\n`);
+  if (method === "HEAD") return head;
   return head + Number(headers.get("Content-Length") ?? length(body));
 }
 

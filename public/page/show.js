@@ -44,7 +44,7 @@ export function answer(response, updates) {
   const news = `200 [${howMany(updates.length)}]${gap}`;
   const label = response.status === 200 ? news : statusLine(response);
   const body = response.status === 200 ? JSON.stringify(updates) : "";
-  asked?.answer(label, updates.length ? "news" : "muted", answerBytes(response, body));
+  asked?.answer(label, updates.length ? "news" : "muted", answerBytes(response, { body }));
   asked = undefined;
 }
 
@@ -66,10 +66,10 @@ export function event({ id, event, update }) {
   count.add("down", bytes);
 }
 
-// A frame from the server ("down") or from us ("up"): its payload, and the text in it.
-export function frame(way, payload, text = payload) {
+// A frame from the server ("down") or from us ("up"): its payload, and what of it is drawn.
+export function frame(way, payload, drawn = payload) {
   const bytes = frameBytes(payload, way === "up");
-  wire.arrow(way, `frame ${JSON.stringify(text)}`, bytes, "news");
+  wire.arrow(way, `frame ${JSON.stringify(drawn)}`, bytes, "news");
   count.add(way, bytes);
 }
 
@@ -85,8 +85,9 @@ connection.addEventListener("lost", ({ detail: { why, byItself } }) => {
   if (byItself && !wire.open) asked ??= outgoingByBrowser(); // its next attempt has failed too
   asked?.lose(why);
   asked = undefined;
-  if (wire.open) wire.gap(why === "no answer" ? "connection lost" : why);
+  const was = wire.open;
   wire.open = false;
+  if (was) wire.gap(why === "no answer" ? "connection lost" : why);
 });
 
 connection.addEventListener("cut", () => {
@@ -105,7 +106,7 @@ connection.addEventListener("gap", () => {
 connection.addEventListener("request", ({ detail: { method, url, headers, body, answer } }) => {
   const request = outgoing(method, url, { headers, body });
   const came = (response) => {
-    request.answer(statusLine(response), "muted", answerBytes(response));
+    request.answer(statusLine(response), "muted", answerBytes(response, { method }));
   };
   answer.then(came, () => request.lose("no answer"));
 });

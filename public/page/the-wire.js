@@ -43,7 +43,7 @@ class TheWire extends HTMLElement {
   // are missing.
   gap(label) {
     const row = document.createElement("li");
-    row.className = "gap";
+    row.className = this.open ? "gap open" : "gap";
     row.append(part("time", clockTime(new Date())), part("label", ` ${label}`));
     this.add(row);
   }

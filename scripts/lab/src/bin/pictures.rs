@@ -61,6 +61,7 @@ async fn long_polling(browser: &Browser, file: &Path) {
     view(browser, 1110, 700).await;
     browser.open(&server.url("/html/index.html")).await;
     browser.until("some updates", "document.querySelectorAll('#updates > *').length > 2").await;
+    held(browser, 1).await;
     browser.fill("#text", "Hello, everybody").await;
     browser.press(&[Key::Enter]).await;
     browser

@@ -139,6 +139,13 @@ async fn lives(browser: &Browser, name: &str) {
         expected.extend(after);
         assert_eq!(received(browser).await, expected);
     }
+    if name == "websockets" {
+        const KNOCKED: &str = "Number([...document.querySelectorAll('#wire > .down')]
+            .find((row) => row.textContent.includes('200 OK'))
+            .querySelector('.bytes').textContent.match(/[\\d,]+/)[0].replace(',', ''))";
+        let bytes = browser.value(KNOCKED).await;
+        assert!(bytes.as_u64() < Some(1000), "the answer to a HEAD has no body, but {bytes} bytes");
+    }
     if name == "server-sent-events" {
         const ASKED: &str = "[...document.querySelectorAll('#wire > .up .label')]
             .map((label) => label.textContent).filter((text) => text.includes('Last-Event-ID'))";

@@ -277,3 +277,32 @@ async fn what_is_small_can_be_read() {
     assert_eq!(browser.value(clipped).await, 0);
     picture(&browser, "server-sent-events-360").await;
 }
+
+/// A message that does not come back within a minute is given up, by its page and by the
+/// comparison: it does not wait for ever. (Here a minute is half a second.)
+#[tokio::test]
+async fn a_message_that_does_not_come_back() {
+    let mut servers = Vec::new();
+    for name in SERVERS {
+        servers.push(Server::start(name).await);
+    }
+    let ports: Vec<_> = SERVERS.into_iter().zip(servers.iter().map(Server::port)).collect();
+    let browser = Browser::start().await;
+    let hasty = "const wait = setTimeout;
+        window.setTimeout = (then, time, ...rest) =>
+            wait(then, time >= 60_000 ? time / 120 : time, ...rest);";
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": hasty })).await;
+    browser.open(&comparison(&ports)).await;
+    for name in SERVERS {
+        browser.enter_frame(Some(&frame(name))).await;
+        until_received(&browser, "Real-Time Update 1").await;
+        browser.enter_frame(None).await;
+    }
+    // Polling brings it only after some seconds.
+    type_message(&browser, "patience").await;
+    let said = "document.querySelector('#results [data-technique=polling] .status').textContent";
+    browser.until("it is given up", &format!("{said} === 'did not come back'")).await;
+    browser.until("the others are measured", &measured(&SERVERS[1..])).await;
+    type_message(&browser, "the next one").await;
+    browser.until("the others are measured again", &measured(&SERVERS[1..])).await;
+}
