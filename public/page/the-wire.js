@@ -5,6 +5,7 @@
 import { follow } from "./follow.js";
 
 const KEPT = 60; // rows
+const numbers = new Intl.NumberFormat("en");
 const MARKUP = `
   <div class="top"><h2 id="wire-heading">On the wire</h2></div>
   <div class="scroll" tabindex="0" role="region" aria-labelledby="wire-heading">
@@ -33,7 +34,7 @@ class TheWire extends HTMLElement {
       part("time", clockTime(new Date())),
       part("way", way === "up" ? " client to server: " : " server to client: "),
       part("label", label),
-      part("bytes", bytes === undefined ? "" : ` ${new Intl.NumberFormat("en").format(bytes)} bytes`),
+      part("bytes", bytes === undefined ? "" : ` ${numbers.format(bytes)} bytes`),
     );
     this.add(row);
     return row;
