@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Starts all four servers, each on its own port, and stops them all on Ctrl-C.
+# Starts all four servers, each behind a line on its own port, and stops them all on Ctrl-C. A line
+# makes its server as far away as the slider of the comparison says.
 #
 #   scripts/all.sh                 then open the comparison (a desktop opens it by itself)
 #   scripts/all.sh --no-open       a desktop does not (nor with NO_OPEN=1)
@@ -33,15 +34,29 @@ trap 'exit 129' HUP
 trap 'echo; echo "Stopping."; exit 130' INT
 trap 'exit 143' TERM
 
+# The port of a server's line.
+port_of() {
+    local port=" $servers" # a space before each name: polling is no long-polling
+    port=${port##*" $1:"}
+    echo "${port%% *}"
+}
+
 # Prints a server's lines behind its name, and reports what matters here: that it listens, that its
 # port is taken, that it has ended.
 follow() {
     local line
     while IFS= read -r line; do
-        printf '%-18s  %s\n' "$1" "$line"
+        case $1:$line in
+        line:*) ;;
+        # Behind its line: nobody needs to know where it really is.
+        *:'Listening at '*) printf '%-18s  %s\n' "$1" "${line%:*}:$(port_of "$1")" ;;
+        *) printf '%-18s  %s\n' "$1" "$line" ;;
+        esac
         case $line in
-        'Listening at '*) echo "$1 listens" ;;
-        "Error: "*"ddress already in use"*) echo "$1 taken" ;;
+        'Listening at '*) echo "$1 listens ${line##*:}" ;;
+        'Control at '*) echo "$1 control ${line##*:}" ;;
+        'Listening') echo "$1 listens" ;;
+        "Error: "*"ddress already in use"*) line=${line#*port } && echo "$1 taken ${line%%:*}" ;;
         esac >&3
     done
     echo "$1 ended" >&3
@@ -50,7 +65,7 @@ follow() {
 # The addresses, with the machine called by this name.
 addresses() {
     local server
-    printf '\n  %-18s  http://%s:%s\n' "compare all four" "$1" "$comparison"
+    printf '\n  %-18s  http://%s:%s\n' "compare all four" "$1" "$comparison?line=$control"
     for server in $servers; do
         printf '  %-18s  http://%s:%s/html/index.html\n' "${server%:*}" "$1" "${server#*:}"
     done
@@ -82,7 +97,7 @@ welcome() {
 # Only where somebody looks at a screen. It outlives this script, as it may become the browser.
 open_comparison() {
     [ -z "${NO_OPEN:-}" ] && [ -t 1 ] || return 0
-    local address=http://localhost:$comparison
+    local address="http://localhost:$comparison?line=$control"
     if [ "$(uname)" = Darwin ]; then
         open "$address" || true
     elif [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && command -v xdg-open >/dev/null; then
@@ -93,28 +108,39 @@ open_comparison() {
 echo "Building the four servers; this takes a moment the first time."
 packages=()
 for server in $servers; do packages+=(-p "${server%:*}"); done
+packages+=(-p line)
 cargo build --quiet "${packages[@]}"
 
 mkfifo "$folder/news"
 exec 3<>"$folder/news" # for reading and writing: neither waits until the other is opened too
 for server in $servers; do
     name=${server%:*}
-    PORT=${server#*:} cargo run --quiet -p "$name" > >(follow "$name") 2>&1 &
+    PORT=0 cargo run --quiet -p "$name" > >(follow "$name") 2>&1 &
 done
 
-waiting_for=4
-while read -r name news <&3; do
-    case $news in
-    listens)
-        waiting_for=$((waiting_for - 1))
-        [ "$waiting_for" -gt 0 ] || { welcome && open_comparison; }
-        ;;
-    taken)
-        port=${servers##*"$name:"} port=${port%% *}
-        echo "Port $port, which $name takes, is in use by another program: stop that one first." >&2
+# Where the servers are for the lines: on this machine.
+case ${HOST:-localhost} in
+localhost | 0.0.0.0 | ::) behind=127.0.0.1 ;;
+*:*) behind="[$HOST]" ;;
+*) behind=$HOST ;;
+esac
+
+lines=()
+control=
+while read -r name news port <&3; do
+    case $name:$news in
+    line:control) control=$port ;;
+    line:listens) welcome && open_comparison ;;
+    line:taken)
+        echo "Port $port is in use by another program: stop that one first." >&2
         exit 1
         ;;
-    ended)
+    *:listens)
+        lines+=("$(port_of "$name")=$behind:$port")
+        [ ${#lines[@]} -lt 4 ] ||
+            cargo run --quiet -p line -- "${lines[@]}" > >(follow line) 2>&1 &
+        ;;
+    *:ended)
         echo "$name has ended: the others are stopped too." >&2
         exit 1
         ;;

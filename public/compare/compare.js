@@ -1,6 +1,7 @@
 // The comparison: the four pages in frames, one message into all of them, and what it took each.
 
 import { median } from "../page/median.js";
+import { distanceSlider } from "./distance.js";
 
 const TECHNIQUES = [
   { name: "polling", title: "Polling", port: 8001 },
@@ -140,9 +141,20 @@ class Contender {
   say(status) {
     this.status.textContent = status;
   }
+
+  // What was measured at another distance says nothing of this one.
+  beginAnew() {
+    this.forget();
+    this.results = [];
+    for (const cell of [this.current, this.median]) cell.textContent = "–";
+  }
 }
 
 const contenders = TECHNIQUES.map((technique) => new Contender(technique));
+
+distanceSlider(() => {
+  for (const contender of contenders) contender.beginAnew();
+});
 
 addEventListener("message", ({ data, origin, source }) => {
   const from = contenders.find((contender) => contender.frame.contentWindow === source);

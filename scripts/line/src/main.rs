@@ -46,7 +46,10 @@ async fn main() -> Result<(), String> {
         }
         println!("Line from port {port} to {server}");
     }
-    for listener in listen(&host, control.as_deref().unwrap_or("0")).await? {
+    let control = listen(&host, control.as_deref().unwrap_or("0")).await?;
+    let port = control[0].local_addr().map_err(|error| error.to_string())?.port();
+    println!("Control at http://localhost:{port}");
+    for listener in control {
         let set = set.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -68,7 +71,7 @@ fn parse_rtt(text: &str) -> Result<u64, String> {
 /// Listens at each address of the host that there is here: `localhost` has two.
 async fn listen(host: &str, port: &str) -> Result<Vec<TcpListener>, String> {
     let failed = |why: &dyn std::fmt::Display| format!("can't listen at port {port}: {why}");
-    let number: u16 = port.parse().map_err(|_| failed(&"it is no port"))?;
+    let mut number: u16 = port.parse().map_err(|_| failed(&"it is no port"))?;
     let mut hosts = vec![host];
     if host == "localhost" {
         hosts = vec!["127.0.0.1", "::1"];
@@ -76,7 +79,10 @@ async fn listen(host: &str, port: &str) -> Result<Vec<TcpListener>, String> {
     let mut listeners = Vec::new();
     for host in hosts {
         match TcpListener::bind((host, number)).await {
-            Ok(listener) => listeners.push(listener),
+            Ok(listener) => {
+                number = listener.local_addr().map_err(|error| failed(&error))?.port();
+                listeners.push(listener);
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(failed(&error)),
             Err(error) if host != "::1" => return Err(failed(&error)),
             Err(_) => {} // there is no IPv6 here

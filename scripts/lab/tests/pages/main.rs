@@ -720,6 +720,66 @@ async fn the_comparison() {
     assert_eq!(browser.console_errors().await, [""; 0]);
 }
 
+/// The comparison's slider makes all four as far away as it says, and what takes a round trip takes
+/// one more. Where there are no lines, there is no slider.
+#[tokio::test]
+async fn the_distance() {
+    let mut servers = Vec::new();
+    for name in SERVERS {
+        servers.push(Server::start(name).await);
+    }
+    let ports: Vec<_> = SERVERS.into_iter().map(|name| (name, lasting_port())).collect();
+    let mut command = tokio::process::Command::new(lab::binary("line"));
+    command.env_remove("HOST").stdout(std::process::Stdio::piped()).kill_on_drop(true);
+    for ((_, port), server) in ports.iter().zip(&servers) {
+        command.arg(format!("{port}=127.0.0.1:{}", server.port()));
+    }
+    let mut line = command.spawn().expect("it starts");
+    let mut lines = BufReader::new(line.stdout.take().expect("it is piped")).lines();
+    let mut control = String::new();
+    loop {
+        let line = lab::soon("a line", lines.next_line()).await.expect("text").expect("more");
+        match line.strip_prefix("Control at http://localhost:") {
+            Some(port) => control = port.into(),
+            None if line == "Listening" => break,
+            None => {}
+        }
+    }
+    let browser = Browser::start().await;
+    browser.view(View { width: 1600, height: 1000, ..View::default() }).await;
+    browser.open(&comparison(&ports)).await;
+    let hidden = "document.querySelector('#distance').hidden";
+    assert_eq!(browser.value(hidden).await, true, "there is no slider without lines");
+    browser.open(&format!("{}&line={control}", comparison(&ports))).await;
+    browser.until("the slider", &format!("!{hidden}")).await;
+    for name in SERVERS {
+        browser.enter_frame(Some(&frame(name))).await;
+        begin(&browser).await;
+        browser.enter_frame(None).await;
+    }
+    let mut took = Vec::new();
+    for (key, distance) in [(Key::Home, 0.0), (Key::End, 300.0)] {
+        browser.run("document.querySelector('#round-trip').focus()", &[]).await;
+        browser.press(&[key]).await;
+        let shown = format!("document.querySelector('#distance output').value === '{distance} ms'");
+        browser.until("the distance is set", &shown).await;
+        type_message(&browser, &format!("from {distance} ms")).await;
+        browser.until("all four are measured", &measured(&SERVERS)).await;
+        let mut row = Vec::new();
+        for name in SERVERS {
+            row.push(milliseconds(&browser, name, "this").await);
+        }
+        // There and back: the message's half of the way, and the update's.
+        assert!(row.iter().all(|time| *time >= distance), "at {distance} ms: {row:?}");
+        took.push(row);
+    }
+    // Each but polling, which waits for its next poll wherever it is, is nearer without distance.
+    assert!((1..4).all(|at| took[0][at] < took[1][at]), "{took:?}");
+    picture(&browser, "distance").await;
+    assert_eq!(browser.role("#round-trip").await, "slider");
+    assert_ne!(browser.label("#round-trip").await, "");
+}
+
 /// A server that is not running is shown as that, with the command that starts it. Started, it
 /// joins the others by itself.
 #[tokio::test]

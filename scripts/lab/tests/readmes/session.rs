@@ -39,7 +39,7 @@ case $1 in
 build) exit ;;
 run)
     while [ "$1" != -p ]; do shift; done
-    exec "SERVERS/$2"
+    exec "SERVERS/$2" "${@:4}" # what is behind --
     ;;
 esac
 echo "the tests have no cargo $1" >&2
@@ -71,6 +71,7 @@ impl Session {
             fs::create_dir_all(folder.join(name)).expect("the target folder can be written to");
         }
         let servers = SERVERS.map(binary);
+        binary("line"); // it stands beside them
         let servers = servers[0].parent().expect("it is in a folder");
         let cargo = CARGO.replace("SERVERS", &servers.display().to_string());
         write_script(&folder.join("bin/cargo"), &cargo);
