@@ -71,7 +71,7 @@ impl Session {
             fs::create_dir_all(folder.join(name)).expect("the target folder can be written to");
         }
         let servers = SERVERS.map(binary);
-        binary("line"); // it stands beside them
+        let _ = binary("line"); // it stands beside them
         let servers = servers[0].parent().expect("it is in a folder");
         let cargo = CARGO.replace("SERVERS", &servers.display().to_string());
         write_script(&folder.join("bin/cargo"), &cargo);
