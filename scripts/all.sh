@@ -137,8 +137,9 @@ while read -r name news port <&3; do
         ;;
     *:listens)
         lines+=("$(port_of "$name")=$behind:$port")
-        [ ${#lines[@]} -lt 4 ] ||
+        if [ ${#lines[@]} = 4 ]; then # no list with ||: its job would be a shell between
             cargo run --quiet -p line -- "${lines[@]}" > >(follow line) 2>&1 &
+        fi
         ;;
     *:ended)
         echo "$name has ended: the others are stopped too." >&2
