@@ -133,10 +133,14 @@ impl Feed {
     pub fn reader(&self, after: Option<u64>) -> Reader {
         let feed = self.list.subscribe(); // before the look at the list: what comes between is seen
         let list = self.list.borrow();
-        let after = after.map_or(newest(&list).id, |id| if id > newest(&list).id { 0 } else { id });
+        let after = after.unwrap_or(newest(&list).id);
+        let is_beyond = after > newest(&list).id;
+        #[cfg(feature = "redis")] // it may be an update of another server, on its way to this one
+        let is_beyond = is_beyond && (self.engine.is_none() || after > micros_now() + redis::SKEW);
+        let after = if is_beyond { 0 } else { after };
         let is_gone = (1..list[0].id).contains(&after); // a place before the list: a gap
         let place = &list[first_after(&list, after) - 1];
-        let seen = if is_gone { after } else { place.id };
+        let seen = if is_gone { after } else { after.max(place.id) };
         Reader { feed, seen, place: Arc::clone(&place.place) }
     }
 }

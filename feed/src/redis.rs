@@ -19,6 +19,8 @@ use crate::{Feed, GRACE, KEPT, List, Refused, Update, made, newest};
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long one `XREAD` waits at the most: less than [`PATIENCE`], so that a silent line is noticed.
 const BLOCK: Duration = Duration::from_secs(2);
+/// How far the engine's clock may be ahead of this server's, in microseconds.
+pub(crate) const SKEW: u64 = 10_000_000;
 /// How old an update may be that readers are still waited for, in microseconds: shorter than in
 /// memory, so that this server itself does not fall behind what the engine keeps.
 const MOMENT: u64 = GRACE / 10;

@@ -5,6 +5,7 @@
 //! - [`client`]: a client of each technique, made of what other people wrote.
 //! - [`raw`]: a TCP connection, for when bytes matter.
 //! - [`cutter`]: a proxy that cuts connections at random moments.
+//! - [`redis`]: an engine that servers share.
 //! - [`browser`]: a real browser, with its driver.
 //! - [`suite`]: the common tests. A server's `tests/wire.rs` calls them with [`common_tests!`].
 
@@ -12,11 +13,13 @@ pub mod browser;
 pub mod client;
 pub mod cutter;
 pub mod raw;
+pub mod redis;
 pub mod server;
 pub mod suite;
 pub mod time;
 
 pub use client::{Client, Update};
 pub use raw::Raw;
+pub use redis::Redis;
 pub use server::{SERVERS, Server, binary};
 pub use time::{run, seeded, soon, together, within};

@@ -1,5 +1,6 @@
 //! Ids, and a client that comes back with the last one it saw.
 
+use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -44,7 +45,9 @@ pub async fn a_cursor_beyond_the_newest_counts_as_0(name: &'static str) {
     let server = Server::start(name).await;
     let newest = newest_id(&server).await;
     let everything = ["Real-Time Update 1", "where are we"];
-    let beyond = (newest + 1).to_string();
+    // With an engine the next id may be another server's update that this one does not have yet.
+    let hour = if env::var_os("REDIS_URL").is_some() { 3_600_000_000 } else { 0 };
+    let beyond = (newest + 1 + hour).to_string();
     for cursor in ["0", "00", &beyond, "9007199254740993", &"9".repeat(19), &"9".repeat(100)] {
         let mut client = Client::at(name, server.port(), cursor);
         assert_eq!(client.texts_until("where are we").await, everything, "after={cursor}");

@@ -1,127 +1,36 @@
-//! Past one machine: many servers on one engine, tried on a real Redis (or Valkey) of our own, with
-//! servers that are built with `--features feed/redis`.
-//!
-//! Without a `redis-server` on this machine these tests say so, and try nothing.
+//! One feed for all servers that name the same engine.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command as Blocking, Stdio};
-use std::{env, fs, net::TcpListener, process, sync::OnceLock, time::Duration, time::Instant};
+use std::{env, net::TcpListener, process, time::Duration, time::Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _, future};
 use lab::client::{Client, message, newest_id, open_socket, publish, publish_all};
-use lab::{SERVERS, Server, Update, soon, within};
+use lab::{Redis, SERVERS, Server, Update, soon, within};
 use rand::seq::IndexedRandom as _;
-use tokio::process::{Child, Command};
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 
-/// An engine of our own on a free port, with a file in a folder of its own. Dropped, it is killed.
-struct Redis {
-    port: u16,
-    folder: PathBuf,
-    process: Option<Child>,
-}
-
-impl Redis {
-    async fn start() -> Redis {
-        let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-        let port = taken.local_addr().expect("it is bound").port();
-        let folder = env::temp_dir().join(format!("redis-{}-{port}", process::id()));
-        fs::create_dir_all(&folder).expect("a folder can be made");
-        drop(taken);
-        let mut redis = Redis { port, folder, process: None };
-        redis.go_on().await;
-        redis
-    }
-
-    /// Starts it, on the same port and with the same file.
-    async fn go_on(&mut self) {
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "yes", "--appendfsync", "always"]).arg("--dir");
-        command.arg(&self.folder).stdout(Stdio::null()).kill_on_drop(true);
-        self.process = Some(command.spawn().expect("redis-server starts"));
-        let answers = async {
-            while self.cli(&["PING"]).await != "PONG" {
-                sleep(Duration::from_millis(20)).await; // nobody tells when it listens
-            }
-        };
-        soon("an answer of Redis", answers).await;
-    }
-
-    async fn end(&mut self) {
-        let mut process = self.process.take().expect("it runs");
-        process.kill().await.expect("it can be killed");
-    }
-
-    async fn cli(&self, words: &[&str]) -> String {
-        let mut command = Command::new("redis-cli");
-        let output = command.args(["-p", &self.port.to_string()]).args(words).output().await;
-        String::from_utf8_lossy(&output.expect("redis-cli is there").stdout).trim().into()
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// The command of a server that uses this engine.
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(binaries().join(name));
-        command.envs([("REDIS_URL", &*self.url()), ("QUIET", "1"), ("PORT", "0")]);
-        command.env_remove("REDIS_KEY").env_remove("HOST").env_remove("ALLOWED_HOSTS");
-        command
-    }
-
-    async fn server(&self, name: &str) -> Server {
-        Server::spawn(name, &mut self.command(name)).await
-    }
-
-    /// Two servers of each technique.
-    async fn servers(&self) -> Vec<Server> {
-        let names = SERVERS.into_iter().chain(SERVERS);
-        future::join_all(names.map(|name| self.server(name))).await
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Servers with the feature, beside the plain ones and never in their place.
-fn binaries() -> &'static Path {
-    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
-    BINARIES.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("redis");
-        let mut build = Blocking::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-        build.args(["build", "--quiet", "--features", "feed/redis", "--target-dir"]).arg(&target);
-        build.args(SERVERS.into_iter().flat_map(|name| ["-p", name]));
-        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(status.is_ok_and(|status| status.success()), "the servers do not build");
-        target.join("debug")
-    })
-}
+use crate::{command, start, with};
 
 /// Runs a test, if there is an engine to try it on.
 fn on_redis(test: impl AsyncFnOnce(Redis)) {
-    if Blocking::new("redis-server").arg("--version").output().is_err() {
-        assert!(env::var_os("CI").is_none(), "CI has a redis-server");
-        eprintln!(
-            "not tried: there is no redis-server here (Debian: apt-get install redis-server;"
-        );
-        eprintln!("macOS: brew install redis; Valkey serves as well, under the name redis-server)");
-        return;
-    }
-    binaries();
-    lab::run(async { test(Redis::start().await).await });
+    with(&[], async { test(Redis::start(true).await).await });
+}
+
+async fn server(redis: &Redis, name: &str) -> Server {
+    start(name, &redis.url()).await
+}
+
+/// Two servers of each technique.
+async fn two_of_each(redis: &Redis) -> Vec<Server> {
+    let names = SERVERS.into_iter().chain(SERVERS);
+    future::join_all(names.map(|name| server(redis, name))).await
 }
 
 /// Whatever the technique and whichever the server: one feed, one order, one cursor.
 #[test]
 fn one_feed_for_all() {
     on_redis(async |redis| {
-        let servers = redis.servers().await;
+        let servers = two_of_each(&redis).await;
         let first = newest_id(&servers[0]).await;
         let mut clients: Vec<_> = servers.iter().map(|server| Client::new(server, first)).collect();
         let mut sent = Vec::new();
@@ -137,7 +46,7 @@ fn one_feed_for_all() {
         for server in servers {
             server.stop().await;
         }
-        for server in redis.servers().await {
+        for server in two_of_each(&redis).await {
             let mut client = Client::new(&server, sent[3].id);
             assert_eq!(client.take(4).await, sent[4..8]);
             assert_eq!(client.gaps(), 0);
@@ -150,7 +59,7 @@ fn one_feed_for_all() {
 #[test]
 fn a_client_that_changes_servers() {
     on_redis(async |redis| {
-        let servers = redis.servers().await;
+        let servers = two_of_each(&redis).await;
         let seen = newest_id(&servers[0]).await;
         let texts: Vec<_> = (0..500).map(|number| number.to_string()).collect();
         let send = publish_all(&servers[0], &texts);
@@ -176,7 +85,8 @@ fn a_client_that_changes_servers() {
 fn two_servers_publish_at_once() {
     const EACH: usize = 5_000;
     on_redis(async |redis| {
-        let servers = [redis.server("server-sent-events").await, redis.server("websockets").await];
+        let servers =
+            [server(&redis, "server-sent-events").await, server(&redis, "websockets").await];
         let seen = newest_id(&servers[0]).await;
         let send = future::join_all(servers.iter().map(async |server| {
             let texts = (0..EACH).map(|number| format!("{} {number}", server.name()));
@@ -204,7 +114,7 @@ fn an_engine_that_can_not_be_used() {
     on_redis(async |redis| {
         redis.cli(&["SET", "text", "x"]).await;
         redis.cli(&["CONFIG", "SET", "requirepass", "secret"]).await;
-        let (url, port) = (redis.url(), redis.port);
+        let (url, port) = (redis.url(), redis.port());
         let wrong = format!("redis://:wrong@127.0.0.1:{port}");
         let right = format!("redis://:secret@127.0.0.1:{port}");
         let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
@@ -220,7 +130,7 @@ fn an_engine_that_can_not_be_used() {
         ];
         for (url, key) in rows {
             let start = Instant::now();
-            let mut command = redis.command("polling");
+            let mut command = command("polling", &redis.url());
             command.env("REDIS_URL", url).env("REDIS_KEY", key).kill_on_drop(true);
             let output = soon("its refusal", command.output()).await.expect("it starts");
             let complaint = String::from_utf8_lossy(&output.stderr);
@@ -230,7 +140,7 @@ fn an_engine_that_can_not_be_used() {
             assert!(!complaint.contains("panicked") && output.stdout.is_empty(), "{complaint}");
             eprintln!("{url} {key}: {complaint} after {:?}", start.elapsed());
         }
-        let mut command = redis.command("polling");
+        let mut command = command("polling", &redis.url());
         let server = Server::spawn("polling", command.env("REDIS_URL", &right)).await;
         publish(&server, "with the right password").await;
     });
@@ -241,7 +151,7 @@ fn an_engine_that_can_not_be_used() {
 #[test]
 fn an_engine_that_goes_away_and_comes_back() {
     on_redis(async |mut redis| {
-        let servers = redis.servers().await;
+        let servers = two_of_each(&redis).await;
         let seen = newest_id(&servers[0]).await;
         let mut clients: Vec<_> = servers.iter().map(|server| Client::new(server, seen)).collect();
         let before = publish(&servers[0], "before").await;
@@ -312,7 +222,7 @@ fn an_engine_that_goes_away_and_comes_back() {
 #[test]
 fn an_engine_that_was_emptied() {
     on_redis(async |redis| {
-        let servers = redis.servers().await;
+        let servers = two_of_each(&redis).await;
         let seen = newest_id(&servers[0]).await;
         let mut clients: Vec<_> = servers.iter().map(|server| Client::new(server, seen)).collect();
         let before = publish(&servers[0], "before").await;
@@ -326,7 +236,7 @@ fn an_engine_that_was_emptied() {
             assert_eq!(client.next().await, after);
             assert_eq!(client.gaps(), 1, "{} tells it", server.name());
         }
-        let fresh = redis.server("polling").await;
+        let fresh = server(&redis, "polling").await;
         let mut client = Client::new(&fresh, before.id);
         assert_eq!(client.next().await, after);
         assert_eq!(client.gaps(), 1, "so does a server that has started since");
@@ -337,7 +247,7 @@ fn an_engine_that_was_emptied() {
 #[test]
 fn the_newest_1000_are_kept() {
     on_redis(async |redis| {
-        let servers = [redis.server("polling").await, redis.server("websockets").await];
+        let servers = [server(&redis, "polling").await, server(&redis, "websockets").await];
         let sent = publish_all(&servers[0], (0..1_003).map(|number| number.to_string())).await;
         assert_eq!(redis.cli(&["XLEN", "updates"]).await, "1000");
         Client::new(&servers[1], sent[1_001].id).next().await; // the other server has it too
@@ -355,7 +265,7 @@ fn the_newest_1000_are_kept() {
 /// Without the feature nothing of it is there, and a server that is asked for it says how to get it.
 #[test]
 fn without_the_feature() {
-    let mut tree = Blocking::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut tree = process::Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
     tree.args(["tree", "--edges", "normal", "--package", "polling", "--prefix", "none"]);
     let tree = tree.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo is there");
     let tree = String::from_utf8_lossy(&tree.stdout);
