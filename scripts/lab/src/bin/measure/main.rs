@@ -7,6 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "what is counted stays far below 2^52")]
 
 mod clients;
+mod engine;
 mod picture;
 mod process;
 mod report;
@@ -64,6 +65,12 @@ struct Options {
     /// Writes the table into the README's part between its markers, and its picture
     #[arg(long)]
     readme: bool,
+    /// Measures what an engine costs instead: in memory, then with a Redis and so many servers
+    #[arg(long)]
+    redis: bool,
+    /// With --redis: how many servers share the clients, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4", requires = "redis")]
+    nodes: Vec<usize>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -82,22 +89,33 @@ fn main() -> Result<()> {
     let options = Options::parse();
     allow_open_files(options.clients)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let write = |path: &PathBuf, text: String| {
+        std::fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))
+    };
+    let into_readme = |markers, part: &str| {
+        let readme = std::fs::read_to_string(root.join("README.md"))?;
+        write(&root.join("README.md"), report::into_readme(&readme, markers, part)?)
+    };
+    if options.redis {
+        let measured = LocalSet::new().block_on(&runtime, engine::measure(&options))?;
+        println!("{measured}");
+        if options.readme {
+            into_readme(report::ENGINE, &format!("\n{measured}\n"))?;
+        }
+        return Ok(());
+    }
     let measured = LocalSet::new().block_on(&runtime, measure(&options));
     let (rounds, idle) = measured?;
     let results = report::Results::new(&options.techniques, &rounds, &idle);
     println!("{}", report::table(&results));
     println!("{}", report::conditions(&options, &results));
     let json = serde_json::to_string_pretty(&report::json(&options, &results, &rounds))?;
-    let write = |path: &PathBuf, text: String| {
-        std::fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))
-    };
     options.json.as_ref().map(|path| write(path, json + "\n")).transpose()?;
     options.svg.as_ref().map(|path| write(path, picture::svg(&results)?)).transpose()?;
     if options.readme {
-        let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         write(&root.join("scripts/pictures/measured.svg"), picture::svg(&results)?)?;
-        let readme = std::fs::read_to_string(root.join("README.md"))?;
-        write(&root.join("README.md"), report::into_readme(&readme, &options, &results)?)?;
+        into_readme(report::MEASURED, &report::part(&options, &results)?)?;
     }
     let wrong: u64 = rounds.iter().map(|round| round.lost + round.twice).sum();
     ensure!(wrong == 0, "{wrong} updates were lost or came twice: see the table");
@@ -129,7 +147,9 @@ async fn measure(options: &Options) -> Result<(Vec<Round>, Vec<Idle>)> {
         for index in 0..techniques.len() {
             let technique = &techniques[(round + index) % techniques.len()]; // the order rotates
             progress.set_message(format!("round {}: {technique}", round + 1));
-            rounds.push(one_round(technique, options, &progress).await.context(technique.clone())?);
+            let server = start_server(technique, options.one_core).await?;
+            let round = one_round(technique, vec![server], None, options, &progress).await;
+            rounds.push(round.context(technique.clone())?);
         }
     }
     progress.set_message(format!("nothing happens for {:?}", options.idle));
@@ -141,12 +161,12 @@ async fn measure(options: &Options) -> Result<(Vec<Round>, Vec<Idle>)> {
     Ok((rounds, idle))
 }
 
-/// A server with its clients connected and waiting.
+/// A server with its clients connected and waiting; or several, among which they are shared.
 struct Running {
-    server: Server,
+    servers: Vec<Server>,
     clients: JoinSet<Result<()>>,
     tally: Rc<Tally>,
-    /// The server's resident bytes before the clients came, and with all of them waiting.
+    /// The servers' resident bytes before the clients came, and with all of them waiting.
     memory: (u64, u64),
 }
 
@@ -156,18 +176,25 @@ const CONNECTING: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Running {
-    async fn start(technique: &str, options: &Options, count: u32) -> Result<Running> {
-        let server = start_server(technique, options.one_core).await?;
+    async fn start(
+        technique: &str,
+        servers: Vec<Server>,
+        options: &Options,
+        count: u32,
+    ) -> Result<Running> {
         let tally = Tally::new();
         let clients = JoinSet::new();
-        let mut running = Running { server, clients, tally, memory: (0, 0) };
+        let mut running = Running { servers, clients, tally, memory: (0, 0) };
+        let memory = |servers: &[Server]| {
+            servers.iter().map(|server| process::memory(server.pid())).sum::<Result<u64>>()
+        };
         // What a server makes once, for its first client, is not what a client costs.
-        running.connect(technique, options, 1).await?;
+        running.connect(technique, options, u32::try_from(running.servers.len())?).await?;
         running.clients.shutdown().await;
-        running.memory.0 = process::memory(running.server.pid())?;
+        running.memory.0 = memory(&running.servers)?;
         running.connect(technique, options, count).await?;
         sleep(Duration::from_millis(500)).await; // those who came last are put to rest, too
-        running.memory.1 = process::memory(running.server.pid())?;
+        running.memory.1 = memory(&running.servers)?;
         Ok(running)
     }
 
@@ -175,7 +202,7 @@ impl Running {
         self.tally.ready.set(0);
         for index in 0..count {
             let setup = Setup {
-                port: self.server.port(),
+                port: self.servers[index as usize % self.servers.len()].port(),
                 poll_interval: options.poll_interval,
                 phase: options.poll_interval.mul_f64(rand::random()),
             };
@@ -218,17 +245,25 @@ async fn start_server(technique: &str, one_core: bool) -> Result<Server> {
     Ok(server)
 }
 
-/// Publishes all updates once and waits until every client has them.
-async fn one_round(technique: &str, options: &Options, progress: &ProgressBar) -> Result<Round> {
-    let mut running = Running::start(technique, options, options.clients).await?;
+/// Publishes all updates once, at the first server, and waits until every client has them.
+async fn one_round(
+    technique: &str,
+    servers: Vec<Server>,
+    engine: Option<i32>,
+    options: &Options,
+    progress: &ProgressBar,
+) -> Result<Round> {
+    let pids: Vec<_> = servers.iter().map(Server::pid).collect();
+    let cpu_of = |pids: &[i32]| pids.iter().map(|pid| process::cpu_time(*pid)).sum::<Result<_>>();
+    let mut running = Running::start(technique, servers, options, options.clients).await?;
     let tally = running.tally.clone();
     tally.reset();
-    let pid = running.server.pid();
-    let (server_before, client_before) = (process::cpu_time(pid)?, process::own_cpu_time()?);
+    let (server_before, client_before) = (cpu_of(&pids)?, process::own_cpu_time()?);
+    let engine_before: Duration = cpu_of(engine.as_slice())?;
     let start = Instant::now();
     let published = progress.position();
     let done = |updates| progress.set_position(published + updates);
-    clients::publish(running.server.port(), options.updates, options.every, done).await?;
+    clients::publish(running.servers[0].port(), options.updates, options.every, done).await?;
 
     let expected = u64::from(options.clients) * options.updates;
     let mut deadline = Instant::now() + options.poll_interval + PATIENCE;
@@ -241,7 +276,8 @@ async fn one_round(technique: &str, options: &Options, progress: &ProgressBar) -
         running.check()?;
         sleep(Duration::from_millis(10)).await;
     }
-    let server_cpu = process::cpu_time(pid)?.saturating_sub(server_before);
+    let server_cpu: Duration = cpu_of(&pids)?.saturating_sub(server_before);
+    let engine_cpu = cpu_of(engine.as_slice())?.saturating_sub(engine_before);
     let client_cpu = process::own_cpu_time()?.saturating_sub(client_before);
     let each = |count: u64| count as f64 / expected as f64;
     let latency = tally.latency.borrow();
@@ -258,6 +294,7 @@ async fn one_round(technique: &str, options: &Options, progress: &ProgressBar) -
         up: each(tally.up.get()),
         down: each(tally.down.get()),
         server_cpu_ms: server_cpu.as_secs_f64() * 1e6 / expected as f64,
+        engine_cpu_us: engine_cpu.as_secs_f64() * 1e6 / options.updates as f64,
         client_busy: client_cpu.as_secs_f64() / start.elapsed().as_secs_f64(),
         memory: (running.memory.1 as f64 - running.memory.0 as f64) / f64::from(options.clients),
     })
@@ -268,7 +305,8 @@ async fn quiet_time(options: &Options) -> Result<Vec<Idle>> {
     let count = options.clients.min(100);
     let mut running = Vec::new();
     for technique in &options.techniques {
-        running.push((technique, Running::start(technique, options, count).await?));
+        let server = start_server(technique, options.one_core).await?;
+        running.push((technique, Running::start(technique, vec![server], options, count).await?));
     }
     for (_, running) in &running {
         running.tally.reset();

@@ -23,6 +23,8 @@ pub struct Round {
     pub down: f64,
     /// Milliseconds for 1,000 deliveries.
     pub server_cpu_ms: f64,
+    /// Microseconds of the engine's for each update, where there is one.
+    pub engine_cpu_us: f64,
     /// Which part of the time the process of the clients had something to do.
     pub client_busy: f64,
     /// Resident bytes of the server for each client that waits.
@@ -62,11 +64,7 @@ impl Results {
 
 fn row(technique: &str, rounds: &[Round], idle: &[Idle]) -> Row {
     let rounds: Vec<_> = rounds.iter().filter(|round| round.technique == technique).collect();
-    let median = |figure: &dyn Fn(&Round) -> f64| {
-        let mut figures: Vec<_> = rounds.iter().map(|round| figure(round)).collect();
-        figures.sort_by(f64::total_cmp);
-        f64::midpoint(figures[(figures.len() - 1) / 2], figures[figures.len() / 2])
-    };
+    let median = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(|round| figure(round)));
     let latency = |index: usize| median(&|round| round.latency_us[index] as f64 / 1000.0);
     Row {
         technique: technique.to_owned(),
@@ -81,6 +79,13 @@ fn row(technique: &str, rounds: &[Round], idle: &[Idle]) -> Row {
         memory: median(&|round| round.memory),
         idle: idle.iter().find(|idle| idle.technique == technique).map(|idle| (idle.up, idle.down)),
     }
+}
+
+/// The middle one, or what is between the two in the middle.
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<_> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    f64::midpoint(figures[(figures.len() - 1) / 2], figures[figures.len() / 2])
 }
 
 /// The Markdown table, a column for each technique. Latency: from the moment before a message is
@@ -189,7 +194,7 @@ const SOURCES: [&str; 4] = [
 ];
 const FRAMES: &str = include_str!("../../../../../websockets/src/frames.rs");
 
-fn milliseconds(value: f64) -> String {
+pub fn milliseconds(value: f64) -> String {
     if value >= 1000.0 {
         format!("{} s", figure(value / 1000.0))
     } else {
@@ -198,7 +203,7 @@ fn milliseconds(value: f64) -> String {
 }
 
 /// Three significant digits at the most, and no more than two places.
-fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     match value.abs() {
         0.0..10.0 => format!("{value:.2}"),
         10.0..100.0 => format!("{value:.1}"),
@@ -207,7 +212,7 @@ fn figure(value: f64) -> String {
 }
 
 /// A whole number, its thousands separated.
-fn count(value: f64) -> String {
+pub fn count(value: f64) -> String {
     let digits = format!("{value:.0}");
     let (sign, digits) = digits.split_at(usize::from(digits.starts_with('-')));
     let mut text = String::from(sign);
@@ -222,19 +227,31 @@ fn count(value: f64) -> String {
 
 /// How, when and where it was measured.
 pub fn conditions(options: &Options, results: &Results) -> String {
+    let busy = results.0.iter().map(|row| row.client_busy).fold(0.0, f64::max);
+    format!("{} {}", circumstances(options), honesty(busy))
+}
+
+/// That it is the servers that are measured.
+pub fn honesty(busy: f64) -> String {
+    format!(
+        "The clients send the headers that Chromium sends with the pages' requests. They are not \
+         what is measured: their process, one thread for all of them, has something to do in \
+         {:.0} % of the time at the most.",
+        busy * 100.0
+    )
+}
+
+/// The command, the date, the load and the machine.
+pub fn circumstances(options: &Options) -> String {
     let command: Vec<_> =
         std::iter::once("scripts/measure.sh".to_owned()).chain(std::env::args().skip(1)).collect();
     let cpu = System::new_with_specifics(
         sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
     );
     let processor = cpu.cpus().first().map_or("unknown", |cpu| cpu.brand().trim());
-    let busy = results.0.iter().map(|row| row.client_busy * 100.0).fold(0.0, f64::max);
     format!(
         "`{}`, {}: {} clients, {} updates of {MESSAGE} bytes, one every {:?}, \
-         polling every {:?}, medians of {} rounds; {} × {processor}, {} {}, {}, actix-web {}. \
-         The clients send the headers that \
-         Chromium sends with the pages' requests. They are not what is measured: their process, one \
-         thread for all of them, has something to do in {busy:.0} % of the time at the most.",
+         polling every {:?}, medians of {} rounds; {} × {processor}, {} {}, {}, actix-web {}.",
         command.join(" "),
         said("date", &["+%Y-%m-%d"]),
         options.clients,
@@ -291,17 +308,21 @@ pub fn json(options: &Options, results: &Results, rounds: &[Round]) -> Value {
     })
 }
 
-/// What stands in the README before and after what is measured.
-const MARKERS: [&str; 2] = ["<!-- measured: begin -->\n", "<!-- measured: end -->\n"];
+/// What stands in the README before and after what is measured: the techniques, and the engine.
+pub const MEASURED: [&str; 2] = ["<!-- measured: begin -->\n", "<!-- measured: end -->\n"];
+pub const ENGINE: [&str; 2] = ["<!-- engine: begin -->\n", "<!-- engine: end -->\n"];
 
-/// The README with what is between its markers made anew.
-pub fn into_readme(readme: &str, options: &Options, results: &Results) -> Result<String> {
-    let missing = "README.md has no such line: ";
-    let (before, rest) =
-        readme.split_once(MARKERS[0]).with_context(|| format!("{missing}{}", MARKERS[0]))?;
-    let (_, after) =
-        rest.split_once(MARKERS[1]).with_context(|| format!("{missing}{}", MARKERS[1]))?;
+/// The README's part with the techniques.
+pub fn part(options: &Options, results: &Results) -> Result<String> {
     let (table, conditions) = (table(results), conditions(options, results));
     let meaning = meaning(options, results).context("--readme wants all four techniques")?;
-    Ok(format!("{before}{}\n{table}\n{conditions}\n\n{meaning}\n{}{after}", MARKERS[0], MARKERS[1]))
+    Ok(format!("\n{table}\n{conditions}\n\n{meaning}\n"))
+}
+
+/// The README with what is between these markers made anew.
+pub fn into_readme(readme: &str, [begin, end]: [&str; 2], part: &str) -> Result<String> {
+    let missing = "README.md has no such line: ";
+    let (before, rest) = readme.split_once(begin).with_context(|| format!("{missing}{begin}"))?;
+    let (_, after) = rest.split_once(end).with_context(|| format!("{missing}{end}"))?;
+    Ok(format!("{before}{begin}{part}{end}{after}"))
 }
