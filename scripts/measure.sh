@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
-# Measures what each technique costs on this machine, and prints a table. `scripts/measure.sh --help`
-# lists the options; `--readme` writes table and picture into the README; `--redis` measures what it
-# costs to share the feed with other servers.
+# Measures what each technique costs on this machine.
+#
+#   scripts/measure.sh                         what an update and a quiet minute cost: 5 minutes
+#   scripts/measure.sh --all --quick           everything, but so short that it takes a minute
+#   scripts/measure.sh --rtt 0,20ms,100ms      at a distance
+#   scripts/measure.sh --burst 1000            what one core takes
+#   scripts/measure.sh --server polling='node server.mjs'     another server in the place of ours
+#   scripts/measure.sh --redis --nodes 1,2     what it costs to share the feed with other servers
+#   scripts/measure.sh --readme                everything, into the README: 15 minutes
+#   scripts/measure.sh --help                  all options
 set -euo pipefail
+here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 echo 'Building for release …' >&2
 servers=(polling long-polling server-sent-events websockets)
-target=${CARGO_TARGET_DIR:-target}
+target=${CARGO_TARGET_DIR:-$PWD/target}
 if [[ " $* " == *' --redis '* ]]; then
   # In a folder of their own: the servers without the engine stay as they are.
   cargo build --release --quiet --features feed/redis --target-dir "$target/redis" "${servers[@]/#/-p}"
@@ -18,4 +26,5 @@ else
   done
 fi
 cargo build --release --quiet --package lab --bin measure
+cd "$here" # files and commands that are named are where the user is
 exec "$target/release/measure" "$@"

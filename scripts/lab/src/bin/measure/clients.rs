@@ -2,6 +2,7 @@
 //! counts it. They do nothing else, so that the server is what is measured.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,7 +12,10 @@ use hdrhistogram::Histogram;
 use memchr::memmem::find;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+
+use crate::figures::Variant;
 
 /// What Chromium sends with everything that a page asks for, besides the technique's own.
 const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
@@ -27,6 +31,12 @@ const PAGE: &str = "Connection: keep-alive\r\n\
     Sec-Fetch-Mode: cors\r\n\
     Sec-Fetch-Dest: empty\r\n\
     Referer: http://localhost:8001/html/index.html\r\n";
+/// A WebSocket's handshake, and what the page asks for in it.
+const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+    Origin: http://localhost:8004\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+const JSON: &str = "Sec-WebSocket-Protocol: json\r\n";
 /// What it adds where its cache is passed by.
 const NO_CACHE: &str = "Pragma: no-cache\r\nCache-Control: no-cache\r\n";
 
@@ -40,26 +50,35 @@ pub const MESSAGE: usize = 64;
 pub struct Tally {
     /// From publishing to reading, in microseconds.
     pub latency: RefCell<Histogram<u64>>,
+    /// The same of those that were published right after another one.
+    pub second: RefCell<Histogram<u64>>,
     pub requests: Cell<u64>,
     pub up: Cell<u64>,
     pub down: Cell<u64>,
     pub received: Cell<u64>,
     pub lost: Cell<u64>,
     pub twice: Cell<u64>,
+    /// As soon as so many are received, it is said.
+    pub awaited: Cell<u64>,
+    pub enough: Notify,
     /// How many clients are connected and wait for updates.
     pub ready: Cell<u32>,
 }
 
 impl Tally {
     pub fn new() -> Rc<Tally> {
+        let latency = Histogram::new_with_max(HOUR, 3).expect("3 digits are allowed");
         Rc::new(Tally {
-            latency: Histogram::new_with_max(HOUR, 3).expect("3 digits are allowed").into(),
+            second: latency.clone().into(),
+            latency: latency.into(),
             requests: Cell::default(),
             up: Cell::default(),
             down: Cell::default(),
             received: Cell::default(),
             lost: Cell::default(),
             twice: Cell::default(),
+            awaited: u64::MAX.into(),
+            enough: Notify::new(),
             ready: Cell::default(),
         })
     }
@@ -67,9 +86,18 @@ impl Tally {
     /// Forgets what was counted, but not who is ready.
     pub fn reset(&self) {
         self.latency.borrow_mut().reset();
+        self.second.borrow_mut().reset();
         for count in [&self.requests, &self.up, &self.down, &self.received, &self.lost, &self.twice]
         {
             count.set(0);
+        }
+    }
+
+    /// Waits until so many are received.
+    pub async fn received(&self, count: u64) {
+        self.awaited.set(count);
+        while self.received.get() < count {
+            self.enough.notified().await;
         }
     }
 }
@@ -83,16 +111,17 @@ fn now() -> u64 {
     u64::try_from(UNIX_EPOCH.elapsed().unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A message of [`MESSAGE`] bytes that says its number and when it is published.
-pub fn message(number: u64) -> String {
-    format!("{:016} {number:010} {:.<36}", now(), "")
+/// A message of [`MESSAGE`] bytes that says its number, when it is published, and whether that is
+/// right after another one.
+fn message(number: u64, is_second: bool) -> String {
+    format!("{:016} {number:010} {} {:.<34}", now(), u8::from(is_second), "")
 }
 
 /// How the clients of a technique are connected.
 #[derive(Clone, Copy)]
 pub struct Setup {
     pub port: u16,
-    pub poll_interval: Duration,
+    pub variant: Variant,
     /// When a polling client asks for the second time: its phase.
     pub phase: Duration,
 }
@@ -110,27 +139,53 @@ struct Client {
 ///
 /// # Errors
 /// What the connection failed with, or what the server said that it should not.
-pub async fn run(technique: &str, setup: Setup, tally: Rc<Tally>) -> Result<()> {
-    let socket = TcpStream::connect(("127.0.0.1", setup.port)).await?;
-    socket.set_nodelay(true)?;
-    let mut client = Client { socket, read: BytesMut::new(), port: setup.port, next: 0, tally };
-    match technique {
+pub async fn run(setup: Setup, tally: Rc<Tally>) -> Result<()> {
+    let mut client = Client::connect(setup.port, tally).await?;
+    match setup.variant.server {
         "polling" => client.poll(setup).await,
         "long-polling" => client.long_poll().await,
         "server-sent-events" => client.listen().await,
-        "websockets" => client.converse().await,
-        _ => bail!("no technique is called {technique}"),
+        _ => client.converse(setup.variant.bare).await,
     }
 }
 
+/// How long it takes from connecting until the first update is there, which the server has already.
+///
+/// # Errors
+/// What the connection failed with, or what the server said that it should not.
+pub async fn first_update(port: u16, server: &str) -> Result<Duration> {
+    let begin = Instant::now();
+    let mut client = Client::connect(port, Tally::new()).await?;
+    let path = match server {
+        "polling" => "/api/messages?after=0",
+        "long-polling" => "/api/messages/long-poll?after=0",
+        "server-sent-events" => "/server-sent-events?after=0",
+        _ => "/websocket?after=0",
+    };
+    match server {
+        "websockets" => client.request(path, &[NO_CACHE, HANDSHAKE, JSON]).await?,
+        _ => client.request(path, &[PAGE, NO_CACHE, "Accept: */*\r\n"]).await?,
+    }
+    while find(&client.read, b"Real-Time Update 1").is_none() {
+        client.read().await?;
+    }
+    Ok(begin.elapsed())
+}
+
 impl Client {
+    async fn connect(port: u16, tally: Rc<Tally>) -> Result<Client> {
+        let socket = TcpStream::connect(("127.0.0.1", port)).await?;
+        socket.set_nodelay(true)?;
+        Ok(Client { socket, read: BytesMut::new(), port, next: 0, tally })
+    }
+
     async fn poll(&mut self, setup: Setup) -> Result<()> {
         let mut cursor = self.ask("/api/messages?after=0").await?.unwrap_or(0);
         self.ready();
         let mut next = Instant::now() + setup.phase;
         loop {
             sleep_until(next).await;
-            next += setup.poll_interval;
+            next += setup.variant.poll_interval;
             let newest = self.ask(&format!("/api/messages?after={cursor}")).await?;
             cursor = newest.unwrap_or(cursor);
         }
@@ -154,27 +209,30 @@ impl Client {
             while let Some(end) = find(&self.read, b"\n\n") {
                 let event = self.read.split_to(end + 2);
                 if let Some(data) = find(&event, b"data: ") {
-                    self.received(&event[data + 6..]);
+                    self.received(update_in(&event[data + 6..]));
                 }
             }
             self.read().await?;
         }
     }
 
-    async fn converse(&mut self) -> Result<()> {
-        let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
-            Origin: http://localhost:8004\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-            Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
-        self.request("/websocket", &[NO_CACHE, handshake]).await?;
+    async fn converse(&mut self, bare: bool) -> Result<()> {
+        let (path, json) = if bare { ("/websocket", "") } else { ("/websocket?after=0", JSON) };
+        self.request(path, &[NO_CACHE, HANDSHAKE, json]).await?;
         self.head("101").await?;
         self.ready();
         loop {
-            // All frames here are shorter than 126 bytes (RFC 6455 §5.2).
-            while self.read.len() >= 2 && self.read.len() >= 2 + usize::from(self.read[1]) {
-                let frame = self.read.split_to(2 + usize::from(self.read[1]));
+            // A frame's length is in its second byte, or in the two after that (RFC 6455 §5.2).
+            while let Some(end) = match *self.read {
+                [_, 126, high, low, ..] => Some(4 + usize::from(u16::from_be_bytes([high, low]))),
+                [_, length @ ..126, ..] => Some(2 + usize::from(length)),
+                _ => None,
+            }
+            .filter(|end| *end <= self.read.len())
+            {
+                let frame = self.read.split_to(end);
                 match frame[0] & 0x0f {
-                    1 => self.received(&frame[2..]),
+                    1 => self.received(update_in(&frame[2..])),
                     9 => self.write(&[0x8a, 0x80, 0, 0, 0, 0]).await?,
                     opcode => bail!("a frame with the opcode {opcode}"),
                 }
@@ -252,42 +310,64 @@ impl Client {
 
     /// Counts one of [`message`]'s texts; any other is not measured.
     fn received(&mut self, text: &[u8]) {
-        let number = |range| str::from_utf8(text.get(range)?).ok()?.parse::<u64>().ok();
+        let number =
+            |range: Range<usize>| str::from_utf8(text.get(range)?).ok()?.parse::<u64>().ok();
         let (Some(published), Some(number)) = (number(0..16), number(17..27)) else { return };
         add(&self.tally.received, 1);
+        if self.tally.received.get() >= self.tally.awaited.get() {
+            self.tally.enough.notify_one();
+        }
         if number < self.next {
             add(&self.tally.twice, 1);
             return;
         }
         self.tally.lost.set(self.tally.lost.get() + number - self.next);
         self.next = number + 1;
-        self.tally.latency.borrow_mut().saturating_record(now().saturating_sub(published));
+        let latency = if text[28] == b'1' { &self.tally.second } else { &self.tally.latency };
+        latency.borrow_mut().saturating_record(now().saturating_sub(published));
     }
 }
 
-/// Publishes messages number 0, 1, … on a connection of its own, one every so often.
-pub async fn publish(port: u16, updates: u64, every: Duration, done: impl Fn(u64)) -> Result<()> {
-    let tally = Tally::new();
-    let socket = TcpStream::connect(("127.0.0.1", port)).await?;
-    socket.set_nodelay(true)?;
-    let mut client = Client { socket, read: BytesMut::new(), port, next: 0, tally };
-    let mut next = Instant::now();
-    for number in 0..updates {
-        sleep_until(next).await;
-        next += every;
-        let body = format!(r#"{{"update":"{}"}}"#, message(number));
+/// Where an update's text begins: in JSON, or by itself.
+fn update_in(text: &[u8]) -> &[u8] {
+    find(text, br#""update":""#).map_or(text, |start| &text[start + 10..])
+}
+
+/// Who publishes, right beside the server: the connection and when it was used last, and the number
+/// of the next message.
+pub struct Publisher {
+    client: Client,
+    used: Instant,
+    number: u64,
+}
+
+impl Publisher {
+    pub async fn connect(port: u16) -> Result<Publisher> {
+        let client = Client::connect(port, Tally::new()).await?;
+        Ok(Publisher { client, used: Instant::now(), number: 0 })
+    }
+
+    /// Publishes one message, and waits for its confirmation.
+    pub async fn publish(&mut self, is_second: bool) -> Result<()> {
+        let (port, number) = (self.client.port, self.number);
+        if self.used.elapsed() > Duration::from_secs(1) {
+            // No server keeps a connection for ever over which nothing comes.
+            *self = Publisher { number, ..Publisher::connect(port).await? };
+        }
+        let body = format!(r#"{{"update":"{}"}}"#, message(number, is_second));
         let length = body.len();
         let request = format!(
             "POST /api/messages HTTP/1.1\r\nHost: localhost:{port}\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
+        let client = &mut self.client;
         client.write(request.as_bytes()).await?;
         let length = client.head("201").await?;
         while client.read.len() < length {
             client.read().await?;
         }
         client.read.advance(length);
-        done(number + 1);
+        (self.number, self.used) = (number + 1, Instant::now());
+        Ok(())
     }
-    Ok(())
 }

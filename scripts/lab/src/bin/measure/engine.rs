@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::join_all;
-use indicatif::ProgressBar;
 use lab::{Redis, Server, server};
 use tokio::time::sleep;
 
-use crate::report::{self, Round};
-use crate::{Options, one_round, process};
+use crate::figures::{self, Variant};
+use crate::running::{Running, Watched, evenly};
+use crate::{Options, Plan, begin, process, report};
 
 /// How long Redis is watched while nothing happens.
 const IDLE: Duration = Duration::from_secs(3);
@@ -18,11 +18,20 @@ const IDLE: Duration = Duration::from_secs(3);
 /// Where the feed is: `None` is in the memory of the only server; else so many servers share it.
 type Place = Option<usize>;
 
+/// One round of one technique.
+struct Round {
+    place: Place,
+    technique: &'static str,
+    watched: Watched,
+    memory: f64,
+    /// Microseconds of Redis' for each update.
+    redis: f64,
+}
+
 /// Measures all of it, and says it as a table.
-pub async fn measure(options: &Options) -> Result<String> {
+pub async fn measure(options: &Options, plan: &Plan) -> Result<String> {
     Redis::is_here().context(lab::redis::MISSING)?;
     ensure!(!options.nodes.contains(&0), "--nodes: at least one server");
-    ensure!(!options.one_core, "--one-core: one server only, so not with --redis");
     let redis = Redis::start(false).await;
     // What it does by itself, ten times a second and more, is not an update's.
     let before = process::cpu_time(redis.pid())?;
@@ -30,36 +39,62 @@ pub async fn measure(options: &Options) -> Result<String> {
     let idle = process::cpu_time(redis.pid())?.saturating_sub(before).div_duration_f64(IDLE);
     let places: Vec<Place> =
         [None].into_iter().chain(options.nodes.iter().copied().map(Some)).collect();
-    let mut rounds: Vec<(Place, Round)> = Vec::new();
-    for number in 0..options.rounds as usize {
+    let mut rounds = Vec::new();
+    for number in 0..plan.rounds as usize {
         for index in 0..places.len() {
             let place = places[(number + index) % places.len()]; // the order rotates
-            for technique in &options.techniques {
-                eprintln!("round {}: {technique}, {}", number + 1, name(place));
+            for variant in plan.variants.iter().filter(|variant| !variant.bare) {
+                let technique = variant.server;
+                plan.say(format!(
+                    "round {} of {}: {technique}, {}",
+                    number + 1,
+                    plan.rounds,
+                    name(place)
+                ));
                 // A stream of its own for each round: the clients count from 0.
                 let key = format!("{technique}:{number}:{index}");
                 let servers = start(technique, place, &redis, &key).await;
-                let engine = place.map(|_| redis.pid());
-                let hidden = ProgressBar::hidden();
-                let round = one_round(technique, servers, engine, options, &hidden).await;
-                let mut round = round.with_context(|| format!("{technique}, {key}"))?;
-                round.engine_cpu_us -= idle * options.every.as_secs_f64() * 1e6;
-                rounds.push((place, round));
+                let round = one_round(plan, *variant, servers, &redis, idle).await;
+                let (watched, memory, redis) =
+                    round.with_context(|| format!("{technique}, {key}"))?;
+                rounds.push(Round { place, technique, watched, memory, redis });
             }
         }
     }
-    let wrong: u64 = rounds.iter().map(|(_, round)| round.lost + round.twice).sum();
-    let busy = rounds.iter().map(|(_, round)| round.client_busy).fold(0.0, f64::max);
+    plan.progress.finish_and_clear();
+    let wrong: u64 = rounds.iter().map(|round| round.watched.lost + round.watched.twice).sum();
+    let busy = rounds.iter().map(|round| round.watched.client_busy).fold(0.0, f64::max);
+    let conditions = report::conditions(plan, busy);
     let text = format!(
-        "{}\n{} {} {}\n{}",
-        table(options, &places, &rounds),
-        report::circumstances(options),
+        "{}\n{} {}\n\n{}",
+        table(plan, &places, &rounds),
+        report::said(&conditions, "loopback"),
         version(&redis).await,
-        report::honesty(busy),
         calculation(options, &rounds).unwrap_or_default()
     );
     ensure!(wrong == 0, "{wrong} updates were lost or came twice\n{text}");
     Ok(text)
+}
+
+/// What happened, how much memory a client takes, and what Redis took for an update.
+async fn one_round(
+    plan: &Plan,
+    variant: Variant,
+    servers: Vec<Server>,
+    redis: &Redis,
+    idle: f64,
+) -> Result<(Watched, f64, f64)> {
+    let ports: Vec<_> = servers.iter().map(Server::port).collect();
+    let mut running = Running::start(variant, servers, &ports, plan.clients).await?;
+    let begin = begin(variant);
+    let all = begin + plan.length;
+    let moments = evenly(plan.every, all);
+    let updates = moments.len() as f64;
+    let before = process::cpu_time(redis.pid())?;
+    let watched = running.watch(moments, begin, plan.length).await?;
+    let cpu = process::cpu_time(redis.pid())?.saturating_sub(before).as_secs_f64();
+    let redis = (cpu - idle * all.as_secs_f64()) * 1e6 / updates;
+    Ok((watched, running.memory, redis))
 }
 
 /// Starts the servers of a place.
@@ -83,18 +118,18 @@ fn name(place: Place) -> String {
     }
 }
 
-/// A figure of a round with so many clients, in milliseconds.
-type Figure = fn(&Round, f64) -> f64;
-
 /// A column for each place. Latency, and what is counted: as in [`report::table`]. The CPU of all
 /// servers together, and of Redis, each for one update that all clients get.
-fn table(options: &Options, places: &[Place], rounds: &[(Place, Round)]) -> String {
-    let clients = f64::from(options.clients);
+fn table(plan: &Plan, places: &[Place], rounds: &[Round]) -> String {
+    let clients = f64::from(plan.clients);
+    type Figure<'a> = &'a dyn Fn(&Round) -> f64;
     let figures: [(&str, Figure); 4] = [
-        ("latency, p50", |round, _| round.latency_us[0] as f64 / 1e3),
-        ("latency, p99", |round, _| round.latency_us[1] as f64 / 1e3),
-        ("CPU of all servers, per update", |round, clients| round.server_cpu_ms * clients / 1e3),
-        ("CPU of Redis, per update", |round, _| round.engine_cpu_us / 1e3),
+        ("latency, p50", &|round| round.watched.latency[0]),
+        ("latency, p99", &|round| round.watched.latency[1]),
+        ("CPU of all servers, per update", &|round| {
+            round.watched.cpu / round.watched.updates * clients / 1e3
+        }),
+        ("CPU of Redis, per update", &|round| round.redis / 1e3),
     ];
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut head = vec![format!("{clients} clients")];
@@ -102,11 +137,11 @@ fn table(options: &Options, places: &[Place], rounds: &[(Place, Round)]) -> Stri
     let mut rule = vec!["---".to_owned()];
     rule.extend(places.iter().map(|_| "--:".to_owned()));
     let mut table = line(&head) + &line(&rule);
-    for technique in &options.techniques {
+    for variant in plan.variants.iter().filter(|variant| !variant.bare) {
         for (what, figure) in figures {
-            let mut cells = vec![format!("{technique}: {what}")];
+            let mut cells = vec![format!("{}: {what}", variant.server)];
             cells.extend(places.iter().map(|place| {
-                let value = median(rounds, technique, *place, |round| figure(round, clients));
+                let value = median(rounds, variant.server, *place, figure);
                 let is_none = place.is_none() && what.contains("Redis");
                 if is_none { String::new() } else { report::milliseconds(value) }
             }));
@@ -116,19 +151,14 @@ fn table(options: &Options, places: &[Place], rounds: &[(Place, Round)]) -> Stri
     table
 }
 
-fn median(
-    rounds: &[(Place, Round)],
-    technique: &str,
-    place: Place,
-    figure: impl Fn(&Round) -> f64,
-) -> f64 {
-    let rounds = rounds.iter().filter(|(at, round)| *at == place && round.technique == technique);
-    report::median(rounds.map(|(_, round)| figure(round)))
+fn median(rounds: &[Round], technique: &str, place: Place, figure: impl Fn(&Round) -> f64) -> f64 {
+    let is_it = |round: &&Round| round.place == place && round.technique == technique;
+    figures::median(rounds.iter().filter(is_it).map(figure))
 }
 
 /// What the figures mean for many: a calculation, step by step. It needs event streams on Redis, on
 /// two different numbers of servers.
-fn calculation(options: &Options, rounds: &[(Place, Round)]) -> Option<String> {
+fn calculation(options: &Options, rounds: &[Round]) -> Option<String> {
     const CLIENTS: f64 = 1e6;
     const STREAM: &str = "server-sent-events";
     let (fewest, most) = (*options.nodes.iter().min()?, *options.nodes.iter().max()?);
@@ -136,10 +166,10 @@ fn calculation(options: &Options, rounds: &[(Place, Round)]) -> Option<String> {
         return None;
     }
     let of = |nodes: usize, figure: fn(&Round) -> f64| median(rounds, STREAM, Some(nodes), figure);
-    let delivery = of(fewest, |round| round.server_cpu_ms) / 1e6; // seconds
+    let delivery = of(fewest, |round| round.watched.cpu / round.watched.updates) / 1e6; // seconds
     let memory = of(fewest, |round| round.memory);
-    let bytes = of(fewest, |round| round.down);
-    let redis = |nodes| of(nodes, |round| round.engine_cpu_us);
+    let bytes = of(fewest, |round| round.watched.down / round.watched.updates);
+    let redis = |nodes| of(nodes, |round| round.redis);
     // Noise can make it negative; a reader costs something all the same.
     let reader = ((redis(most) - redis(fewest)) / (most - fewest) as f64).max(0.0);
     let append = redis(fewest) - reader * fewest as f64;

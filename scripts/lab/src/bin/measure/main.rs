@@ -1,32 +1,35 @@
-//! Measures what each technique costs: latency, requests, bytes, CPU time and memory.
+//! Measures what each technique costs: latency, requests, bytes, CPU time and memory; at any rate of
+//! updates, at any distance, and on one core that has more to do than it can.
 //!
 //! `scripts/measure.sh` builds it and the servers for release and runs it. Each server runs in a
 //! process of its own (`QUIET=1`); all clients run in this one, on one thread. What is counted is
-//! said at each column of [`report::table`].
+//! said at each figure in [`figures`].
 
 #![expect(clippy::cast_precision_loss, reason = "what is counted stays far below 2^52")]
 
+mod burst;
 mod clients;
+mod distance;
 mod engine;
+mod figures;
 mod picture;
 mod process;
 mod report;
+mod running;
 
-use std::cell::Cell;
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
+use futures_util::future::{try_join, try_join_all};
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::{SERVERS, Server};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, sleep};
+use tokio::task::LocalSet;
 
-use clients::{Setup, Tally};
-use report::{Idle, Round};
+use figures::{Measured, Point, Quiet, Row, Variant, median};
+use running::{Running, Watched, at_random, evenly};
 
 /// Measures what each real-time technique costs on this machine.
 #[derive(Parser)]
@@ -34,8 +37,8 @@ struct Options {
     /// How many clients listen
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
-    /// How many updates are published in each round
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// How many updates are counted in each round; with polling, as many as make whole intervals
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     updates: u64,
     /// The time between two updates
     #[arg(long, default_value = "200ms", value_parser = duration)]
@@ -43,28 +46,45 @@ struct Options {
     /// The time between two requests of a polling client
     #[arg(long, default_value = "5s", value_parser = duration)]
     poll_interval: Duration,
-    /// How often everything is measured; the table shows medians
+    /// How often an update's cost is measured; the table shows medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How long the bytes of a quiet time are counted; 75 s are whole periods of every technique,
-    /// 0s leaves the column out
+    /// How long a quiet time is watched; 75 s are whole periods of every technique, 0s leaves it out
     #[arg(long, default_value = "75s", value_parser = duration)]
     idle: Duration,
     /// Which techniques, separated by commas
     #[arg(long, value_delimiter = ',', default_values = SERVERS, value_parser = SERVERS)]
     techniques: Vec<String>,
-    /// Keeps each server on one processor core and the clients on the others (Linux)
+    /// Another server in the place of ours, as in polling='node server.mjs'; it gets PORT and QUIET
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = named)]
+    server: Vec<(String, String)>,
+    /// Also measures at so many updates a minute, separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = positive)]
+    rates: Vec<f64>,
+    /// Also measures at these distances: round trips, separated by commas, as in 0,20ms,100ms
+    #[arg(long, value_delimiter = ',', value_parser = duration)]
+    rtt: Vec<Duration>,
+    /// Also measures how much one core takes, with so many clients, separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    burst: Vec<u32>,
+    /// Everything that the README shows, in 15 minutes at the most
     #[arg(long)]
-    one_core: bool,
+    all: bool,
+    /// With all that is asked for, but so short that it takes a minute: for a first look
+    #[arg(long)]
+    quick: bool,
+    /// Measures everything, and writes it into the README and its pictures
+    #[arg(long, conflicts_with_all = ["quick", "server", "techniques"])]
+    readme: bool,
+    /// Measures nothing: writes the README and its pictures again, from the figures that are kept
+    #[arg(long, conflicts_with = "readme")]
+    again: bool,
     /// Writes all figures to this file as JSON
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Draws latency and bytes into this file as SVG
+    /// Draws the pictures that can be drawn into this folder, as SVG
     #[arg(long)]
     svg: Option<PathBuf>,
-    /// Writes the table into the README's part between its markers, and its picture
-    #[arg(long)]
-    readme: bool,
     /// Measures what an engine costs instead: in memory, then with a Redis and so many servers
     #[arg(long)]
     redis: bool,
@@ -76,6 +96,7 @@ struct Options {
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds = match &text[digits.len()..] {
+        "" if digits == "0" => 0.0,
         "ms" => 0.001,
         "s" => 1.0,
         "m" => 60.0,
@@ -85,41 +106,167 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|rate| (0.01..=6_000.0).contains(rate));
+    number.ok_or("updates a minute are a number from 0.01 to 6000".into())
+}
+
+fn named(text: &str) -> Result<(String, String), String> {
+    let (name, command) = text.split_once('=').ok_or("it has the form NAME=COMMAND")?;
+    if !SERVERS.contains(&name) {
+        return Err(format!("{name} is none of {}", SERVERS.join(", ")));
+    }
+    Ok((name.into(), command.into()))
+}
+
+/// What is measured, and how long.
+pub struct Plan {
+    variants: Vec<Variant>,
+    /// Those whose costs are drawn over the rate of updates.
+    in_pictures: Vec<Variant>,
+    others: Vec<(String, String)>,
+    clients: u32,
+    every: Duration,
+    poll_interval: Duration,
+    /// How long a round is.
+    length: Duration,
+    rounds: u32,
+    idle: Duration,
+    /// Rates, and how long each is watched.
+    rates: Vec<(f64, Duration)>,
+    distances: Vec<Duration>,
+    /// How many pairs of updates are published at each distance.
+    pairs: u64,
+    bursts: Vec<u32>,
+    /// How long a burst is.
+    burst: Duration,
+    progress: ProgressBar,
+}
+
+impl Plan {
+    fn new(options: &Options) -> Plan {
+        let (all, quick) = (options.all || options.readme, options.quick);
+        let seconds = Duration::from_secs;
+        let is_asked = |server: &&str| options.techniques.iter().any(|name| name == server);
+        let poll_interval = if quick { seconds(1) } else { options.poll_interval };
+        let variant = |server| Variant { server, poll_interval, bare: false };
+        let mut variants: Vec<_> = SERVERS.into_iter().filter(is_asked).map(variant).collect();
+        let mut in_pictures = variants.clone();
+        if let Some(socket) = variants.last().filter(|it| it.server == "websockets") {
+            variants.push(Variant { bare: true, ..*socket });
+        }
+        if poll_interval > seconds(1) && variants.first().is_some_and(|it| it.server == "polling") {
+            in_pictures.insert(1, Variant { poll_interval: seconds(1), ..variants[0] });
+        }
+        // Whole intervals of a polling client, so that none counts more than another.
+        let length = options.every * u32::try_from(options.updates).expect("it is limited");
+        let whole = (length.as_secs_f64() / poll_interval.as_secs_f64()).ceil().max(1.0);
+        let length = if quick { seconds(2) } else { poll_interval.mul_f64(whole) };
+        let rates = match &options.rates[..] {
+            [] if all && quick => vec![60.0, 300.0],
+            [] if all => vec![2.0, 6.0, 20.0, 60.0, 300.0],
+            rates => rates.to_vec(),
+        };
+        // Long enough for some updates, and for whole periods of all that repeats by itself.
+        let window = |rate: f64| match rate {
+            _ if quick => seconds(3),
+            0.0..4.0 => seconds(150),
+            4.0..30.0 => seconds(75),
+            _ => seconds(30),
+        };
+        Plan {
+            variants,
+            in_pictures,
+            others: options.server.clone(),
+            clients: options.clients,
+            every: options.every,
+            poll_interval,
+            length,
+            rounds: if quick { 1 } else { options.rounds },
+            idle: if quick && !options.idle.is_zero() { seconds(25) } else { options.idle },
+            rates: rates.into_iter().map(|rate| (rate, window(rate))).collect(),
+            distances: match &options.rtt[..] {
+                [] if all && quick => vec![Duration::ZERO, Duration::from_millis(100)],
+                [] if all => [0, 20, 100, 300].map(Duration::from_millis).into(),
+                rtt => rtt.to_vec(),
+            },
+            pairs: if quick { 5 } else { 20 },
+            bursts: match &options.burst[..] {
+                [] if all && quick => vec![1_000],
+                [] if all => vec![1_000, 10_000],
+                bursts => bursts.to_vec(),
+            },
+            burst: seconds(if quick { 1 } else { 5 }),
+            progress: ProgressBar::new_spinner().with_style(
+                ProgressStyle::with_template("{elapsed} {msg}").expect("the template is right"),
+            ),
+        }
+    }
+
+    fn say(&self, what: String) {
+        if self.progress.is_hidden() {
+            eprintln!("{what}");
+        }
+        self.progress.set_message(what);
+    }
+}
+
 fn main() -> Result<()> {
     let options = Options::parse();
-    allow_open_files(options.clients)?;
+    let plan = Plan::new(&options);
+    // All techniques at once, in a quiet time and at a rate; or each behind a line, with three.
+    let most = plan.bursts.iter().copied().chain([options.clients.saturating_mul(20)]).max();
+    allow_open_files(most.expect("there is one at least"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let write = |path: &PathBuf, text: String| {
-        std::fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))
-    };
-    let into_readme = |markers, part: &str| {
-        let readme = std::fs::read_to_string(root.join("README.md"))?;
-        write(&root.join("README.md"), report::into_readme(&readme, markers, part)?)
-    };
     if options.redis {
-        let measured = LocalSet::new().block_on(&runtime, engine::measure(&options))?;
+        let measured = LocalSet::new().block_on(&runtime, engine::measure(&options, &plan))?;
         println!("{measured}");
         if options.readme {
             into_readme(report::ENGINE, &format!("\n{measured}\n"))?;
         }
         return Ok(());
     }
-    let measured = LocalSet::new().block_on(&runtime, measure(&options));
-    let (rounds, idle) = measured?;
-    let results = report::Results::new(&options.techniques, &rounds, &idle);
-    println!("{}", report::table(&results));
-    println!("{}", report::conditions(&options, &results));
-    let json = serde_json::to_string_pretty(&report::json(&options, &results, &rounds))?;
-    options.json.as_ref().map(|path| write(path, json + "\n")).transpose()?;
-    options.svg.as_ref().map(|path| write(path, picture::svg(&results)?)).transpose()?;
-    if options.readme {
-        write(&root.join("scripts/pictures/measured.svg"), picture::svg(&results)?)?;
-        into_readme(report::MEASURED, &report::part(&options, &results)?)?;
+    let kept = root().join("scripts/pictures/measured.json");
+    if options.again {
+        let kept = std::fs::read_to_string(&kept).context("nothing is kept")?;
+        return write_readme(&serde_json::from_str(&kept)?);
     }
-    let wrong: u64 = rounds.iter().map(|round| round.lost + round.twice).sum();
+    let measured = LocalSet::new().block_on(&runtime, measure(&plan))?;
+    plan.progress.finish_and_clear();
+    println!("{}", report::all(&measured));
+    let json = serde_json::to_string_pretty(&measured)? + "\n";
+    options.json.as_ref().map(|path| write(path, &json)).transpose()?;
+    options.svg.as_ref().map(|folder| draw(&measured, folder)).transpose()?;
+    if options.readme {
+        write(&kept, &json)?;
+        write_readme(&measured)?;
+    }
+    let wrong: u64 = measured.rows.iter().map(|row| row.lost + row.twice).sum();
     ensure!(wrong == 0, "{wrong} updates were lost or came twice: see the table");
     Ok(())
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))
+}
+
+fn draw(measured: &Measured, folder: &Path) -> Result<()> {
+    picture::all(measured).into_iter().try_for_each(|(name, svg)| write(&folder.join(name), &svg?))
+}
+
+fn write_readme(measured: &Measured) -> Result<()> {
+    draw(measured, &root().join("scripts/pictures"))?;
+    into_readme(report::MEASURED, &report::part(measured).context("it is incomplete")?)
+}
+
+fn into_readme(markers: [&str; 2], part: &str) -> Result<()> {
+    let path = root().join("README.md");
+    let readme = std::fs::read_to_string(&path)?;
+    write(&path, &report::into_readme(&readme, markers, part)?)
 }
 
 /// Raises this process's limit on open files, which the servers inherit, to what is needed.
@@ -129,196 +276,172 @@ fn allow_open_files(clients: u32) -> Result<()> {
     ensure!(
         needed <= hard,
         "{clients} clients need {needed} open files, and the limit is {hard}: ask for fewer \
-         --clients, or raise it (`ulimit -Hn {needed}` as root, or LimitNOFILE of systemd)"
+         clients, or raise it (`ulimit -Hn {needed}` as root, or LimitNOFILE of systemd)"
     );
     Ok(setrlimit(Resource::RLIMIT_NOFILE, needed.max(soft), hard)?)
 }
 
-/// All rounds of all techniques, and what each costs when nothing happens.
-async fn measure(options: &Options) -> Result<(Vec<Round>, Vec<Idle>)> {
-    let techniques = &options.techniques;
-    let steps = u64::from(options.rounds) * techniques.len() as u64 * options.updates;
-    let progress = ProgressBar::new(steps).with_style(
-        ProgressStyle::with_template("{msg:40} {wide_bar} {pos}/{len} updates {elapsed}")
-            .expect("the template is right"),
-    );
-    let mut rounds = Vec::new();
-    for round in 0..options.rounds as usize {
-        for index in 0..techniques.len() {
-            let technique = &techniques[(round + index) % techniques.len()]; // the order rotates
-            progress.set_message(format!("round {}: {technique}", round + 1));
-            let server = start_server(technique, options.one_core).await?;
-            let round = one_round(technique, vec![server], None, options, &progress).await;
-            rounds.push(round.context(technique.clone())?);
-        }
-    }
-    progress.set_message(format!("nothing happens for {:?}", options.idle));
-    let mut idle = Vec::new();
-    if !options.idle.is_zero() {
-        idle = quiet_time(options).await?;
-    }
-    progress.finish_and_clear();
-    Ok((rounds, idle))
+/// Starts a server: ours, or the one that takes its place.
+async fn start_server(plan: &Plan, name: &str) -> Result<Server> {
+    let Some((_, other)) = plan.others.iter().find(|(technique, _)| technique == name) else {
+        return Ok(Server::start(name).await);
+    };
+    let mut command = tokio::process::Command::new("sh");
+    command.arg("-c").arg(format!("exec {other}")).env("PORT", "0").env("QUIET", "1");
+    Ok(Server::spawn(name, &mut command).await)
 }
 
-/// A server with its clients connected and waiting; or several, among which they are shared.
-struct Running {
-    servers: Vec<Server>,
-    clients: JoinSet<Result<()>>,
-    tally: Rc<Tally>,
-    /// The servers' resident bytes before the clients came, and with all of them waiting.
-    memory: (u64, u64),
+async fn start(plan: &Plan, variant: Variant) -> Result<Running> {
+    let server = start_server(plan, variant.server).await?;
+    let port = server.port();
+    Running::start(variant, vec![server], &[port], plan.clients).await
 }
 
-/// How many clients connect at the same time.
-const CONNECTING: u32 = 100;
-/// How long to wait for what should come soon, before it counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// One after the other, since what one does would disturb the other. A quiet time and few updates
+/// disturb nobody: they share the time.
+async fn measure(plan: &Plan) -> Result<Measured> {
+    ensure!(!plan.variants.is_empty(), "there is nothing to measure");
+    plan.progress.enable_steady_tick(Duration::from_millis(500));
+    let (rows, client_busy) = rounds(plan).await?;
+    let few = async { anyhow::Ok((rates(plan).await?, distance::measure(plan).await?)) };
+    let (quiet, (rates, distances)) = try_join(quiet_time(plan), few).await?;
+    let bursts = burst::measure(plan).await?;
+    let conditions = report::conditions(plan, client_busy);
+    Ok(Measured { conditions, rows, quiet, rates, distances, bursts })
+}
 
-impl Running {
-    async fn start(
-        technique: &str,
-        servers: Vec<Server>,
-        options: &Options,
-        count: u32,
-    ) -> Result<Running> {
-        let tally = Tally::new();
-        let clients = JoinSet::new();
-        let mut running = Running { servers, clients, tally, memory: (0, 0) };
-        let memory = |servers: &[Server]| {
-            servers.iter().map(|server| process::memory(server.pid())).sum::<Result<u64>>()
-        };
-        // What a server makes once, for its first client, is not what a client costs.
-        running.connect(technique, options, u32::try_from(running.servers.len())?).await?;
-        running.clients.shutdown().await;
-        running.memory.0 = memory(&running.servers)?;
-        running.connect(technique, options, count).await?;
-        sleep(Duration::from_millis(500)).await; // those who came last are put to rest, too
-        running.memory.1 = memory(&running.servers)?;
-        Ok(running)
-    }
-
-    async fn connect(&mut self, technique: &str, options: &Options, count: u32) -> Result<()> {
-        self.tally.ready.set(0);
-        for index in 0..count {
-            let setup = Setup {
-                port: self.servers[index as usize % self.servers.len()].port(),
-                poll_interval: options.poll_interval,
-                phase: options.poll_interval.mul_f64(rand::random()),
+/// An update's cost: all rounds of all techniques, and how busy the clients were.
+async fn rounds(plan: &Plan) -> Result<(Vec<Row>, f64)> {
+    let mut rounds: Vec<(Variant, Watched, f64)> = Vec::new();
+    for round in 0..plan.rounds as usize {
+        for index in 0..plan.variants.len() {
+            let variant = plan.variants[(round + index) % plan.variants.len()]; // the order rotates
+            plan.say(format!("round {} of {}: {}", round + 1, plan.rounds, variant.name()));
+            let watch = async {
+                let mut running = start(plan, variant).await?;
+                let begin = begin(variant);
+                let moments = evenly(plan.every, begin + plan.length);
+                anyhow::Ok((running.watch(moments, begin, plan.length).await?, running.memory))
             };
-            let (technique, tally) = (technique.to_owned(), self.tally.clone());
-            self.clients.spawn_local(async move { clients::run(&technique, setup, tally).await });
-            self.ready((index + 1).saturating_sub(CONNECTING)).await?;
+            let (watched, memory) = watch.await.with_context(|| variant.name())?;
+            rounds.push((variant, watched, memory));
         }
-        self.ready(count).await
+    }
+    let busy = rounds.iter().map(|(_, watched, _)| watched.client_busy).fold(0.0, f64::max);
+    let row = |variant: &Variant| {
+        let own: Vec<_> = rounds.iter().filter(|(of, ..)| of == variant).collect();
+        let each = |figure: fn(&Watched) -> f64| median(own.iter().map(|(_, it, _)| figure(it)));
+        Row {
+            name: variant.name(),
+            latency: [each(|it| it.latency[0]), each(|it| it.latency[1]), each(|it| it.latency[2])],
+            lost: own.iter().map(|(_, it, _)| it.lost).sum(),
+            twice: own.iter().map(|(_, it, _)| it.twice).sum(),
+            requests: each(|it| it.requests / it.updates),
+            up: each(|it| it.up / it.updates),
+            down: each(|it| it.down / it.updates),
+            cpu: each(|it| it.cpu / it.updates), // µs for one are ms for 1,000
+            memory: median(own.iter().map(|(.., memory)| *memory)),
+        }
+    };
+    Ok((plan.variants.iter().map(row).collect(), busy))
+}
+
+/// When a client is in full swing: with polling, once each has asked.
+fn begin(variant: Variant) -> Duration {
+    if variant.server == "polling" { variant.poll_interval } else { Duration::from_millis(500) }
+}
+
+/// What a client costs when nothing happens, all techniques at once.
+async fn quiet_time(plan: &Plan) -> Result<Vec<Quiet>> {
+    if plan.idle.is_zero() {
+        return Ok(Vec::new());
+    }
+    let all = plan.variants.iter().map(|variant| async {
+        let mut running = start(plan, *variant).await?;
+        let it = running.watch(Vec::new(), begin(*variant), plan.idle).await?;
+        let minutes = it.minutes;
+        let (up, down, cpu) = (it.up / minutes, it.down / minutes, it.cpu / minutes);
+        anyhow::Ok(Quiet { name: variant.name(), up, down, cpu })
+    });
+    try_join_all(all).await
+}
+
+/// What a client costs at each rate, all techniques at once; updates come at random moments.
+async fn rates(plan: &Plan) -> Result<Vec<Point>> {
+    let mut points = Vec::new();
+    for &(rate, length) in &plan.rates {
+        let all = plan.in_pictures.iter().map(|variant| async {
+            let mut running = start(plan, *variant).await?;
+            let begin = begin(*variant);
+            let moments = at_random(rate, begin + length);
+            let it = running.watch(moments, begin, length).await?;
+            if it.lost + it.twice > 0 {
+                bail!("{}: {} lost, {} twice", variant.name(), it.lost, it.twice);
+            }
+            let (bytes, cpu) = ((it.up + it.down) / it.minutes, it.cpu / it.minutes);
+            Ok(Point { name: variant.name(), rate: it.updates / it.minutes, bytes, cpu })
+        });
+        plan.say(format!("{rate} updates a minute, for {length:?}; and a quiet time"));
+        points.extend(try_join_all(all).await?);
+    }
+    Ok(points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use figures::What;
+
+    fn kept() -> Measured {
+        let json = include_str!("../../../../pictures/measured.json");
+        serde_json::from_str(json).expect("scripts/measure.sh has written it")
     }
 
-    /// Waits until so many clients are ready.
-    async fn ready(&mut self, count: u32) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.tally.ready.get() < count {
-            self.check()?;
-            ensure!(
-                Instant::now() < deadline,
-                "no more than {} are served",
-                self.tally.ready.get()
+    /// The pictures' lines are calculated, their points were measured.
+    #[test]
+    fn points_are_on_their_lines() {
+        let measured = kept();
+        let rates = measured.names().len() * 5;
+        assert!(measured.rates.len() >= rates, "five rates or more");
+        for (what, most) in [(What::Bytes, 1.25), (What::Cpu, 2.0)] {
+            let costs = measured.costs(what);
+            for point in &measured.rates {
+                let value = if what == What::Bytes { point.bytes } else { point.cpu };
+                let line = costs[&point.name].at(point.rate);
+                let apart = (value / line).max(line / value);
+                let Point { name, rate, .. } = point;
+                assert!(apart < most, "{name} at {rate}: {value} is not near {line}");
+            }
+        }
+    }
+
+    /// Tables, sentences and pictures are those of the figures that are kept.
+    #[test]
+    fn the_readme_says_what_was_measured() {
+        let measured = kept();
+        let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
+        let readme = read("README.md");
+        let part = report::part(&measured).expect("it is complete");
+        let again = report::into_readme(&readme, report::MEASURED, &part).expect("it has markers");
+        assert!(readme == again, "scripts/measure.sh --again writes it from the figures");
+        for (name, svg) in picture::all(&measured) {
+            assert!(
+                read(&format!("scripts/pictures/{name}")) == svg.expect("it can be drawn"),
+                "{name}"
             );
-            sleep(Duration::from_millis(1)).await;
         }
-        Ok(())
     }
 
-    /// A client only ends when something is wrong.
-    fn check(&mut self) -> Result<()> {
-        self.clients.try_join_next().map_or(Ok(()), |ended| ended?.context("a client ended"))
+    #[test]
+    fn a_crossing_is_where_two_lines_are_equal() {
+        let measured = kept();
+        let costs = measured.costs(What::Bytes);
+        let (poll, long) = (costs[&figures::polling(5.0)], costs["long-polling"]);
+        let rate = figures::crossing(poll, long, What::Bytes).expect("they cross");
+        assert!((poll.at(rate) / long.at(rate) - 1.0).abs() < 1e-6);
+        assert!(
+            poll.at(rate * 2.0) < long.at(rate * 2.0) && poll.at(rate / 2.0) > long.at(rate / 2.0)
+        );
+        assert_eq!(figures::crossing(long, poll, What::Bytes), None);
     }
-}
-
-/// Starts a server; with `one_core`, on a processor core that this process then leaves to it.
-async fn start_server(technique: &str, one_core: bool) -> Result<Server> {
-    if !one_core {
-        return Ok(Server::start(technique).await);
-    }
-    process::stay_on_core(|core| core == 0)?; // what is started inherits it
-    let server = Server::start(technique).await;
-    process::stay_on_core(|core| core != 0)?;
-    Ok(server)
-}
-
-/// Publishes all updates once, at the first server, and waits until every client has them.
-async fn one_round(
-    technique: &str,
-    servers: Vec<Server>,
-    engine: Option<i32>,
-    options: &Options,
-    progress: &ProgressBar,
-) -> Result<Round> {
-    let pids: Vec<_> = servers.iter().map(Server::pid).collect();
-    let cpu_of = |pids: &[i32]| pids.iter().map(|pid| process::cpu_time(*pid)).sum::<Result<_>>();
-    let mut running = Running::start(technique, servers, options, options.clients).await?;
-    let tally = running.tally.clone();
-    tally.reset();
-    let (server_before, client_before) = (cpu_of(&pids)?, process::own_cpu_time()?);
-    let engine_before: Duration = cpu_of(engine.as_slice())?;
-    let start = Instant::now();
-    let published = progress.position();
-    let done = |updates| progress.set_position(published + updates);
-    clients::publish(running.servers[0].port(), options.updates, options.every, done).await?;
-
-    let expected = u64::from(options.clients) * options.updates;
-    let mut deadline = Instant::now() + options.poll_interval + PATIENCE;
-    let mut received = 0;
-    while tally.received.get() - tally.twice.get() < expected && Instant::now() < deadline {
-        if tally.received.get() > received {
-            received = tally.received.get();
-            deadline = Instant::now() + options.poll_interval + PATIENCE;
-        }
-        running.check()?;
-        sleep(Duration::from_millis(10)).await;
-    }
-    let server_cpu: Duration = cpu_of(&pids)?.saturating_sub(server_before);
-    let engine_cpu = cpu_of(engine.as_slice())?.saturating_sub(engine_before);
-    let client_cpu = process::own_cpu_time()?.saturating_sub(client_before);
-    let each = |count: u64| count as f64 / expected as f64;
-    let latency = tally.latency.borrow();
-    Ok(Round {
-        technique: technique.to_owned(),
-        latency_us: [
-            latency.value_at_quantile(0.5),
-            latency.value_at_quantile(0.99),
-            latency.max(),
-        ],
-        lost: expected - (tally.received.get() - tally.twice.get()),
-        twice: tally.twice.get(),
-        requests: each(tally.requests.get()),
-        up: each(tally.up.get()),
-        down: each(tally.down.get()),
-        server_cpu_ms: server_cpu.as_secs_f64() * 1e6 / expected as f64,
-        engine_cpu_us: engine_cpu.as_secs_f64() * 1e6 / options.updates as f64,
-        client_busy: client_cpu.as_secs_f64() / start.elapsed().as_secs_f64(),
-        memory: (running.memory.1 as f64 - running.memory.0 as f64) / f64::from(options.clients),
-    })
-}
-
-/// Counts the bytes of a time in which nothing happens, of all techniques at the same time.
-async fn quiet_time(options: &Options) -> Result<Vec<Idle>> {
-    let count = options.clients.min(100);
-    let mut running = Vec::new();
-    for technique in &options.techniques {
-        let server = start_server(technique, options.one_core).await?;
-        running.push((technique, Running::start(technique, vec![server], options, count).await?));
-    }
-    for (_, running) in &running {
-        running.tally.reset();
-    }
-    sleep(options.idle).await;
-    let per_minute = 60.0 / options.idle.as_secs_f64() / f64::from(count);
-    let mut idle = Vec::new();
-    for (technique, mut running) in running {
-        running.check()?;
-        let bytes = |count: &Cell<u64>| count.get() as f64 * per_minute;
-        let (up, down) = (bytes(&running.tally.up), bytes(&running.tally.down));
-        idle.push(Idle { technique: technique.clone(), up, down });
-    }
-    Ok(idle)
 }

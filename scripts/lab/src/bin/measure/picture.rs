@@ -1,13 +1,15 @@
-//! The picture: latency and bytes of each technique, on logarithmic axes, readable in light and
-//! dark.
+//! The pictures: on logarithmic axes, and readable on a light and on a dark ground.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::ranged1d::{KeyPointHint, Ranged};
 use plotters::prelude::*;
 
-use crate::report::{Results, Row};
+use crate::figures::{Distance, Measured, RATES, Row, What};
 
-const SIZE: (u32, u32) = (860, 320);
+const SIZE: (u32, u32) = (860, 380);
+/// The size of a picture with lines, and how much of it the names of the lines take.
+const LINES: (u32, u32) = (860, 430);
+const NAMES: u32 = 170;
 /// A colour for each technique, with enough contrast on white and on black.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(207, 83, 0), RGBColor(150, 112, 0), RGBColor(16, 133, 72), RGBColor(46, 113, 214)];
@@ -19,19 +21,39 @@ const STYLE: &str = "<style>svg>rect:first-of-type{fill:#fff}text{fill:#1f2328;f
     @media(prefers-color-scheme:dark){svg>rect:first-of-type{fill:#0d1117}text{fill:#e6edf3}[stroke=\"#010203\"]{stroke:#e6edf3}}</style>\
     <rect width=\"100%\" height=\"100%\" rx=\"8\"/>";
 
-/// Draws the results as SVG.
-pub fn svg(results: &Results) -> Result<String> {
+/// All that can be drawn of what was measured: each picture's file name, and itself.
+pub fn all(measured: &Measured) -> Vec<(&'static str, Result<String>)> {
+    let mut pictures = vec![("measured.svg", finished(SIZE, |area| draw(area, &measured.rows)))];
+    if !measured.rates.is_empty() && !measured.quiet.is_empty() {
+        pictures
+            .push(("bytes.svg", finished(LINES, |area| crossover(area, measured, What::Bytes))));
+        pictures.push(("cpu.svg", finished(LINES, |area| crossover(area, measured, What::Cpu))));
+    }
+    if measured.distances.iter().any(|it| it.rtt > 0.0) {
+        pictures
+            .push(("distance.svg", finished(LINES, |area| distance(area, &measured.distances))));
+    }
+    pictures
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+fn finished(size: (u32, u32), draw: impl FnOnce(&Area) -> Drawn) -> Result<String> {
     let mut svg = String::new();
-    draw(&mut svg, &results.0).map_err(|error| anyhow!("the picture can't be drawn: {error}"))?;
+    {
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let drawn = draw(&area).and_then(|()| Ok(area.present()?));
+        drawn.map_err(|error| anyhow!("the picture can't be drawn: {error}"))?;
+    }
     let start = svg.find('>').map_or(0, |end| end + 1);
     svg.insert_str(start, STYLE);
     Ok(svg)
 }
 
-fn draw(svg: &mut String, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>> {
-    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+fn draw(area: &Area, rows: &[Row]) -> Drawn {
     let (left, right) = area.split_horizontally(SIZE.0 * 57 / 100);
-    let latency = |row: &Row| row.latency_ms.map(|latency| latency.max(0.01)).to_vec();
+    let latency = |row: &Row| row.latency.map(|latency| latency.max(0.01)).to_vec();
     panel(
         &left,
         130,
@@ -48,20 +70,138 @@ fn draw(svg: &mut String, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>
         &[(1000.0, "KB"), (1.0, "B")],
         rows,
         bytes,
-    )?;
-    area.present()?;
+    )
+}
+
+/// A line of a picture, and the points that were measured; both in the axes' own measures.
+struct Line {
+    name: String,
+    colour: RGBColor,
+    width: u32,
+    line: Vec<(f64, f64)>,
+    points: Vec<(f64, f64)>,
+}
+
+/// Which colour is a technique's.
+fn colour(name: &str) -> RGBColor {
+    let order = ["polling", "long-polling", "server-sent-events", "websockets"];
+    COLOURS[order.iter().position(|prefix| name.starts_with(prefix)).unwrap_or(0)]
+}
+
+/// What a client costs in a minute, over the rate of updates.
+fn crossover(area: &Area, measured: &Measured, what: What) -> Drawn {
+    let costs = measured.costs(what);
+    let mut lines = Vec::new();
+    for name in measured.names() {
+        let Some(cost) = costs.get(name) else { continue };
+        let [from, to] = RATES.map(f64::log10);
+        let rates = (0..=100).map(|step| from + (to - from) * f64::from(step) / 100.0);
+        let line = rates.map(|rate| (rate, cost.at(10_f64.powf(rate)).log10())).collect();
+        let own = measured.rates.iter().filter(|point| point.name == *name && point.rate > 0.0);
+        let figure = |point: &crate::figures::Point| match what {
+            What::Bytes => point.bytes,
+            What::Cpu => point.cpu,
+        };
+        let points = own.map(|point| (point.rate.log10(), figure(point).log10())).collect();
+        let width = if name == "polling every 1 s" { 1 } else { 3 };
+        lines.push(Line { name: name.to_owned(), colour: colour(name), width, line, points });
+    }
+    let (title, units): (_, &[(f64, &str)]) = match what {
+        What::Bytes => ("bytes per client and minute", &[(1e6, "MB"), (1e3, "KB"), (1.0, "B")]),
+        What::Cpu => ("server CPU per client and minute", &[(1e3, "ms"), (1.0, "µs")]),
+    };
+    let decades = Axis::decades(-1.0, RATES[1].log10());
+    let rate = |value: f64| with_unit(10_f64.powf(value), &[(1.0, "")]);
+    chart(area, title, ("updates a minute", decades, &rate), units, &lines)
+}
+
+/// Latency over the round trip: an update that comes alone, and the second of two where it is later.
+fn distance(area: &Area, distances: &[Distance]) -> Drawn {
+    let mut names: Vec<&str> = distances.iter().map(|it| &*it.name).collect();
+    names.dedup();
+    names.truncate(distances.iter().filter(|it| it.rtt == distances[0].rtt).count());
+    let mut lines = Vec::new();
+    for name in names {
+        let mut line = |name: String, of: &str, width, figure: fn(&Distance) -> f64| {
+            let own = distances.iter().filter(|it| it.name == of);
+            let points: Vec<_> = own.map(|it| (it.rtt, figure(it).log10())).collect();
+            lines.push(Line { name, colour: colour(of), width, line: points.clone(), points });
+        };
+        line(name.to_owned(), name, 3, |it| it.latency[0]);
+        if name == "long-polling" {
+            line(format!("{name}, second of two"), name, 1, |it| it.second);
+        }
+    }
+    let longest = distances.iter().map(|it| it.rtt).fold(0.0, f64::max);
+    let mut keys: Vec<f64> = distances.iter().map(|it| it.rtt).collect();
+    keys.sort_by(f64::total_cmp);
+    keys.dedup();
+    let axis = Axis { from: 0.0, to: longest, keys };
+    let rtt = |value: f64| format!("{value} ms");
+    let units = [(1e3, "s"), (1.0, "ms")];
+    chart(area, "latency, p50", ("round trip", axis, &rtt), &units, &lines)
+}
+
+/// Lines and points, with the lines' names beside their ends; the axis upwards is logarithmic.
+fn chart(
+    area: &Area,
+    title: &str,
+    (below, axis, label): (&str, Axis, &dyn Fn(f64) -> String),
+    units: &[(f64, &str)],
+    lines: &[Line],
+) -> Drawn {
+    let values = || lines.iter().flat_map(|line| line.line.iter().chain(&line.points));
+    let from = values().map(|(_, y)| *y).fold(f64::INFINITY, f64::min).floor();
+    let to = values().map(|(_, y)| *y).fold(f64::NEG_INFINITY, f64::max).ceil();
+    let text = |size: i32| ("sans-serif", size).into_font().color(&INK);
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, text(16))
+        .margin(8)
+        .margin_right(NAMES)
+        .x_label_area_size(44)
+        .y_label_area_size(64)
+        .build_cartesian_2d(axis, Axis::decades(from, to))?;
+    chart
+        .configure_mesh()
+        .label_style(text(13))
+        .x_desc(below)
+        .axis_desc_style(text(13))
+        .x_label_formatter(&|value| label(*value))
+        .y_label_formatter(&|decade| with_unit(10_f64.powf(*decade), units))
+        .bold_line_style(INK.mix(0.2))
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK)
+        .draw()?;
+    let mut names = Vec::new();
+    for line in lines {
+        let path = PathElement::new(line.line.clone(), line.colour.stroke_width(line.width));
+        chart.draw_series([path])?;
+        let size = if line.width > 1 { 4 } else { 3 };
+        let point = |&point: &(f64, f64)| Circle::new(point, size, line.colour.filled());
+        chart.draw_series(line.points.iter().map(point))?;
+        let end = chart.backend_coord(line.line.last().ok_or("a line without points")?);
+        names.push((end.1 - 8, end.0 + 10, &*line.name, line.colour));
+    }
+    names.sort_unstable_by_key(|(y, ..)| *y);
+    let mut free = 0; // names of lines that end close together stand one below the other
+    for (y, x, name, colour) in names {
+        let y = y.max(free);
+        free = y + 17;
+        area.draw(&Circle::new((x + 4, y + 8), 4, colour.filled()))?;
+        area.draw(&Text::new(name.to_owned(), (x + 14, y), text(13)))?;
+    }
     Ok(())
 }
 
 /// A row for each technique, with a line through its values.
 fn panel(
-    area: &DrawingArea<SVGBackend, plotters::coord::Shift>,
+    area: &Area,
     names: u32,
     title: &str,
     units: &[(f64, &str)],
     rows: &[Row],
     values: impl Fn(&Row) -> Vec<f64>,
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> Drawn {
     let all: Vec<f64> = rows.iter().flat_map(&values).collect();
     let from = all.iter().copied().fold(f64::INFINITY, f64::min).log10().floor();
     let to = all.iter().copied().fold(0.0, f64::max).log10().ceil().max(from + 1.0);
@@ -73,7 +213,7 @@ fn panel(
         .margin_top(8)
         .x_label_area_size(28)
         .y_label_area_size(names)
-        .build_cartesian_2d(Decades(from, to), 0.0..rows.len() as f64)?;
+        .build_cartesian_2d(Axis::decades(from, to), 0.0..rows.len() as f64)?;
     chart
         .configure_mesh()
         .disable_y_mesh()
@@ -89,59 +229,74 @@ fn panel(
     let (pixels, _) = area.get_pixel_range(); // a panel's own pixels begin at 0
     for (index, row) in rows.iter().enumerate() {
         let y = rows.len() as f64 - index as f64 - 0.5;
-        let colour = COLOURS[index % COLOURS.len()];
+        let colour = colour(&row.name);
         let values = values(row);
         let points: Vec<_> = values.iter().map(|value| (value.log10(), y)).collect();
         if names > 10 {
             let (x, pixel) = chart.backend_coord(&(from, y));
             let place = (x - pixels.start - 122, pixel - 8);
-            plain.draw(&Text::new(row.technique.clone(), place, text(14)))?;
+            plain.draw(&Text::new(row.name.clone(), place, text(13)))?;
         }
         let first = points.first().copied().unwrap_or_default();
         let line = if points.len() == 1 { vec![(from, y), first] } else { points.clone() };
         chart.draw_series([PathElement::new(line, colour.stroke_width(6))])?;
         chart.draw_series(points.iter().map(|&point| Circle::new(point, 6, colour.filled())))?;
         let (x, pixel) = chart.backend_coord(&first);
-        let label = with_unit(values[0], units);
+        let label: Vec<_> = values.iter().map(|value| with_unit(*value, units)).collect();
+        let label = label.join(" · ");
         plain.draw(&Text::new(label, (x - pixels.start - 10, pixel - 26), text(13)))?;
     }
     Ok(())
 }
 
-/// A logarithmic axis in powers of ten, with a line at each.
+/// An axis from one value to another, with a line and a label at each of its keys.
 #[derive(Clone)]
-struct Decades(f64, f64);
+struct Axis {
+    from: f64,
+    to: f64,
+    keys: Vec<f64>,
+}
 
-impl Ranged for Decades {
+impl Axis {
+    /// A logarithmic one: the values are powers of ten, the keys are whole.
+    fn decades(from: f64, to: f64) -> Axis {
+        let mut keys = vec![from.ceil()];
+        while keys[keys.len() - 1] + 1.0 <= to {
+            keys.push(keys[keys.len() - 1] + 1.0);
+        }
+        Axis { from, to, keys }
+    }
+}
+
+impl Ranged for Axis {
     type FormatOption = plotters::coord::ranged1d::NoDefaultFormatting;
     type ValueType = f64;
 
     fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        let share = (value - self.0) / (self.1 - self.0);
+        let share = (value - self.from) / (self.to - self.from);
         #[expect(clippy::cast_possible_truncation, reason = "it is a pixel")]
         let pixels = (share * f64::from(limit.1 - limit.0)).round() as i32;
         limit.0 + pixels
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
-        let mut decades = vec![self.0];
-        while decades[decades.len() - 1] < self.1 {
-            decades.push(decades[decades.len() - 1] + 1.0);
-        }
-        decades
+        self.keys.clone()
     }
 
     fn range(&self) -> std::ops::Range<f64> {
-        self.0..self.1
+        self.from..self.to
     }
 }
 
-impl plotters::coord::ranged1d::ValueFormatter<f64> for Decades {}
+impl plotters::coord::ranged1d::ValueFormatter<f64> for Axis {}
 
 fn with_unit(value: f64, units: &[(f64, &str)]) -> String {
     let (size, unit) =
         units.iter().find(|(size, _)| value >= *size).unwrap_or(&units[units.len() - 1]);
-    let number = format!("{:.1}", value / size);
-    let number = if value / size < 0.1 { format!("{:.2}", value / size) } else { number };
+    let number = match value / size {
+        value @ 100.0.. => return format!("{value:.0} {unit}"),
+        value @ 0.1.. => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    };
     format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -34,6 +34,29 @@ pub fn cpu_time(pid: i32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
+/// Which part of a process's time was the kernel's, between two looks: user and system time of
+/// `/proc/PID/stat`, which count ticks of mostly a hundredth of a second. Linux only.
+pub struct Share(i32, Option<(u64, u64)>);
+
+impl Share {
+    pub fn of(pid: i32) -> Share {
+        Share(pid, ticks(pid))
+    }
+
+    pub fn of_kernel(&self) -> Option<f64> {
+        let ((user_before, before), (user, system)) = (self.1?, ticks(self.0)?);
+        let (user, system) = (user - user_before, system - before);
+        (user + system > 0).then(|| system as f64 / (user + system) as f64)
+    }
+}
+
+fn ticks(pid: i32) -> Option<(u64, u64)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, stat) = stat.rsplit_once(") ")?; // a program's name may be anything
+    let mut fields = stat.split(' ').skip(11).map(str::parse);
+    Some((fields.next()?.ok()?, fields.next()?.ok()?))
+}
+
 /// The user and system time of this process.
 pub fn own_cpu_time() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;

@@ -1,188 +1,404 @@
-//! What was measured, as a table, as JSON, and as a part of the README.
+//! What was measured in tables and words, all of them made from the figures: no sentence can
+//! contradict them.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
 use sysinfo::System;
 
-use crate::Options;
+use crate::Plan;
 use crate::clients::MESSAGE;
+use crate::figures::{Conditions, Measured, RATES, Row, What, crossing, polling};
 
-/// One round of one technique. Counts are for each update and client.
-pub struct Round {
-    pub technique: String,
-    /// p50, p99 and the longest, in microseconds.
-    pub latency_us: [u64; 3],
-    pub lost: u64,
-    pub twice: u64,
-    pub requests: f64,
-    /// Bytes from client to server.
-    pub up: f64,
-    /// Bytes from server to client.
-    pub down: f64,
-    /// Milliseconds for 1,000 deliveries.
-    pub server_cpu_ms: f64,
-    /// Microseconds of the engine's for each update, where there is one.
-    pub engine_cpu_us: f64,
-    /// Which part of the time the process of the clients had something to do.
-    pub client_busy: f64,
-    /// Resident bytes of the server for each client that waits.
-    pub memory: f64,
-}
-
-/// Bytes of a client in a minute in which nothing happens.
-pub struct Idle {
-    pub technique: String,
-    pub up: f64,
-    pub down: f64,
-}
-
-/// A technique's medians over all rounds; of `lost` and `twice` the sums.
-pub struct Row {
-    pub technique: String,
-    pub latency_ms: [f64; 3],
-    pub lost: u64,
-    pub twice: u64,
-    pub requests: f64,
-    pub up: f64,
-    pub down: f64,
-    pub server_cpu_ms: f64,
-    pub client_busy: f64,
-    pub memory: f64,
-    pub idle: Option<(f64, f64)>,
-}
-
-/// A row for each technique.
-pub struct Results(pub Vec<Row>);
-
-impl Results {
-    pub fn new(techniques: &[String], rounds: &[Round], idle: &[Idle]) -> Results {
-        Results(techniques.iter().map(|technique| row(technique, rounds, idle)).collect())
+/// How, when and where.
+pub fn conditions(plan: &Plan, client_busy: f64) -> Conditions {
+    let words = std::env::args().skip(1).map(|word| match word.split_once(char::is_whitespace) {
+        None => word,
+        Some(_) => format!("'{word}'"),
+    });
+    let cpu = System::new_with_specifics(
+        sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
+    );
+    Conditions {
+        command: std::iter::once("scripts/measure.sh".into())
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(" "),
+        date: output("date", &["+%Y-%m-%d"]),
+        machine: format!(
+            "{} × {}, {} {}, {}, actix-web {}",
+            cpu.cpus().len(),
+            cpu.cpus().first().map_or("unknown", |cpu| cpu.brand().trim()),
+            System::name().unwrap_or_default(),
+            System::os_version().unwrap_or_default(),
+            output("rustc", &["--version"]),
+            actix_version(),
+        ),
+        clients: plan.clients,
+        message: MESSAGE,
+        every: plan.every.as_secs_f64(),
+        poll_interval: plan.poll_interval.as_secs_f64(),
+        rounds: plan.rounds,
+        client_busy,
     }
 }
 
-fn row(technique: &str, rounds: &[Round], idle: &[Idle]) -> Row {
-    let rounds: Vec<_> = rounds.iter().filter(|round| round.technique == technique).collect();
-    let median = |figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(|round| figure(round)));
-    let latency = |index: usize| median(&|round| round.latency_us[index] as f64 / 1000.0);
-    Row {
-        technique: technique.to_owned(),
-        latency_ms: [latency(0), latency(1), latency(2)],
-        lost: rounds.iter().map(|round| round.lost).sum(),
-        twice: rounds.iter().map(|round| round.twice).sum(),
-        requests: median(&|round| round.requests),
-        up: median(&|round| round.up),
-        down: median(&|round| round.down),
-        server_cpu_ms: median(&|round| round.server_cpu_ms),
-        client_busy: median(&|round| round.client_busy),
-        memory: median(&|round| round.memory),
-        idle: idle.iter().find(|idle| idle.technique == technique).map(|idle| (idle.up, idle.down)),
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn actix_version() -> &'static str {
+    let lock = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"));
+    let version = lock.split("name = \"actix-web\"\nversion = \"").nth(1);
+    version.and_then(|rest| rest.split('"').next()).unwrap_or("unknown")
+}
+
+/// The conditions of a table, in one line.
+pub fn said(it: &Conditions, place: &str) -> String {
+    format!(
+        "`{}`, {}, {place}: {} clients, updates of {} bytes, one every {} ms, polling every {} s, \
+         medians of {} rounds. HTTP/1.1 with the headers that Chromium sends with the pages' requests; \
+         bytes are HTTP's and the WebSocket's, without those of TCP and IP. {}. The clients are one \
+         process with one thread, which is busy {:.0} % of the time at most: it is the servers that \
+         are measured.",
+        it.command,
+        it.date,
+        it.clients,
+        it.message,
+        figure(it.every * 1e3),
+        it.poll_interval,
+        it.rounds,
+        it.machine,
+        (it.client_busy * 100.0).max(1.0),
+    )
+}
+
+/// All that there is, for a terminal.
+pub fn all(measured: &Measured) -> String {
+    let parts = [
+        table(measured) + "\n" + &said(&measured.conditions, "loopback") + "\n",
+        crossings(measured, What::Bytes),
+        crossings(measured, What::Cpu),
+        distances(measured),
+        bursts(measured),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// Makes a Markdown table.
+fn markdown(head: &[String], lines: &[(&str, Vec<String>)]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(head);
+    let rule = (0..head.len()).map(|index| if index == 0 { "---" } else { "--:" }.to_owned());
+    text += &line(&rule.collect::<Vec<_>>());
+    for (name, cells) in lines {
+        text += &line(&[&[(*name).to_owned()], &cells[..]].concat());
     }
+    text
 }
 
-/// The middle one, or what is between the two in the middle.
-pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<_> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    f64::midpoint(figures[(figures.len() - 1) / 2], figures[figures.len() / 2])
-}
-
-/// The Markdown table, a column for each technique. Latency: from the moment before a message is
-/// written to the moment in which a client has read it. Requests and bytes: counted by the clients
-/// on their sockets, headers included. CPU and memory: the server process's own.
-pub fn table(results: &Results) -> String {
-    let quiet = |choose: fn((f64, f64)) -> f64| {
-        move |row: &Row| row.idle.map_or("not measured".into(), |idle| count(choose(idle)))
+/// A column for each technique. Latency: from the moment before a message is written, by somebody
+/// beside the server, to the moment in which a client has read it. Requests and bytes: counted by the
+/// clients on their sockets, headers included. CPU and memory: the server process's own.
+pub fn table(measured: &Measured) -> String {
+    let quiet = |choose: fn(&crate::figures::Quiet) -> f64| {
+        move |row: &Row| {
+            measured.quiet(&row.name).map_or("not measured".into(), |quiet| count(choose(quiet)))
+        }
     };
-    let (none, frame) = (String::new(), format!("{}", MESSAGE + 2));
-    let lines: [(&str, Cell, &str); 11] = [
-        ("latency, p50", &|row| milliseconds(row.latency_ms[0]), &none),
-        ("latency, p99", &|row| milliseconds(row.latency_ms[1]), &none),
-        ("latency, longest", &|row| milliseconds(row.latency_ms[2]), &none),
+    type Cell<'a> = &'a dyn Fn(&Row) -> String;
+    let lines: [(&str, Cell, &str); 12] = [
+        ("latency, p50", &|row| milliseconds(row.latency[0]), ""),
+        ("latency, p99", &|row| milliseconds(row.latency[1]), ""),
+        ("latency, longest", &|row| milliseconds(row.latency[2]), ""),
         ("updates lost, received twice", &|row| format!("{}, {}", row.lost, row.twice), "0, 0"),
         ("requests per update and client", &|row| figure(row.requests), "0"),
         ("bytes per update and client, up", &|row| count(row.up), "0"),
-        ("bytes per update and client, down", &|row| count(row.down), &frame),
-        ("bytes per client in a quiet minute, up", &quiet(|(up, _)| up), "0"),
-        ("bytes per client in a quiet minute, down", &quiet(|(_, down)| down), "0"),
-        ("server CPU for 1,000 deliveries", &|row| milliseconds(row.server_cpu_ms), &none),
-        ("server memory per idle client", &|row| format!("{} KB", figure(row.memory / 1e3)), &none),
+        ("bytes per update and client, down", &|row| count(row.down), "66"),
+        ("bytes per client in a quiet minute, up", &quiet(|quiet| quiet.up), "0"),
+        ("bytes per client in a quiet minute, down", &quiet(|quiet| quiet.down), "0"),
+        ("server CPU for 1,000 deliveries", &|row| milliseconds(row.cpu), ""),
+        (
+            "server CPU in a quiet minute, for 1,000 clients",
+            &|row| {
+                measured.quiet(&row.name).map_or("not measured".into(), |it| milliseconds(it.cpu))
+            },
+            "0",
+        ),
+        ("server memory per idle client", &|row| format!("{} KB", figure(row.memory / 1e3)), ""),
     ];
-    let names = results.0.iter().map(|row| row.technique.clone());
-    let mut table = line("", names, "*the ideal*");
-    table += &line("---", results.0.iter().map(|_| "--:".into()), "--:");
-    for (name, cell, ideal) in lines {
-        table += &line(name, results.0.iter().map(cell), ideal);
+    let mut head = vec![String::new()];
+    head.extend(measured.rows.iter().map(|row| row.name.clone()));
+    head.push("*the ideal*".into());
+    let lines = lines.map(|(name, cell, ideal)| {
+        (name, measured.rows.iter().map(cell).chain([ideal.to_owned()]).collect())
+    });
+    markdown(&head, &lines)
+}
+
+/// What a word in the table means.
+fn explained(measured: &Measured) -> String {
+    format!(
+        "*p50*: half of all deliveries took no longer; *p99*: 99 of 100 took no longer. The time begins \
+         just before a message is written, by a client beside the server, and ends when another one \
+         has read it. (The comparison page's times are longer: they begin with the click, so that they \
+         include the message's way up, and end when the browser shows it.) *The ideal* is a text of {} \
+         bytes in the smallest frame there is, sent once, to a client that costs nothing else. \
+         *websockets* is what the page does: JSON with an id, so that it can resume, like the others; \
+         *bare text* is what most articles count, and a client that loses what it misses.",
+        measured.conditions.message
+    )
+}
+
+/// What a client costs at some rates, and where two lines cross: one sentence for each.
+fn crossings(measured: &Measured, what: What) -> String {
+    let costs = measured.costs(what);
+    let names: Vec<_> =
+        measured.names().into_iter().filter(|name| costs.contains_key(*name)).collect();
+    if names.is_empty() {
+        return String::new();
     }
-    table
+    let does =
+        if what == What::Bytes { "moves fewer bytes" } else { "takes less of a server's time" };
+    let mut sentences = Vec::new();
+    for one in &names {
+        for other in &names {
+            if let Some(rate) = crossing(costs[*one], costs[*other], what) {
+                sentences.push((
+                    rate,
+                    format!(
+                        "- Above {} updates a minute, {one} {does} than {other}.",
+                        number(rate)
+                    ),
+                ));
+            }
+        }
+    }
+    sentences.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let at = |rate: f64| {
+        let mut sorted = names.clone();
+        sorted.sort_by(|one, other| costs[*one].at(rate).total_cmp(&costs[*other].at(rate)));
+        sorted.join(", ")
+    };
+    let head = match what {
+        What::Bytes => "bytes per client and minute, at so many updates a minute",
+        What::Cpu => "ms of server CPU per 1,000 clients and minute, at so many updates a minute",
+    };
+    let rates = [0.1, 1.0, 10.0, 60.0, 300.0];
+    let mut heads = vec![head.to_owned()];
+    heads.extend(rates.map(|rate| format!("{rate}")));
+    let lines: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let each = rates.map(|rate| count(costs[*name].at(rate))); // µs for one are ms for 1,000
+            (*name, each.to_vec())
+        })
+        .collect();
+    let mut text = markdown(&heads, &lines) + "\n";
+    for (_, sentence) in &sentences {
+        text += &format!("{sentence}\n");
+    }
+    text += &format!(
+        "- No other two of these lines cross{}. From the least to the most, at {} updates a minute: {}; \
+         at {}: {}.\n",
+        if what == What::Bytes { "" } else { " so far that a second run would show the same" },
+        RATES[0],
+        at(RATES[0]),
+        RATES[1],
+        at(RATES[1])
+    );
+    text
 }
 
-/// What a technique's cell says.
-type Cell<'a> = &'a dyn Fn(&Row) -> String;
-
-fn line(name: &str, cells: impl Iterator<Item = String>, ideal: &str) -> String {
-    let cells: Vec<_> = cells.collect();
-    format!("| {name} | {} | {ideal} |\n", cells.join(" | "))
+/// What a distance changes, a line for each technique and figure.
+fn distances(measured: &Measured) -> String {
+    let mut rtts: Vec<f64> = measured.distances.iter().map(|it| it.rtt).collect();
+    rtts.sort_by(f64::total_cmp);
+    rtts.dedup();
+    if rtts.is_empty() {
+        return String::new();
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for it in &measured.distances {
+        if !names.contains(&&*it.name) {
+            names.push(&it.name);
+        }
+    }
+    let figures: [(&str, fn(&crate::figures::Distance) -> f64); 4] = [
+        ("an update, p50", |it| it.latency[0]),
+        ("an update, p99", |it| it.latency[1]),
+        ("the second of two, p50", |it| it.second),
+        ("from connecting to the first, p50", |it| it.first),
+    ];
+    let mut head = vec!["a round trip of".to_owned()];
+    head.extend(rtts.iter().map(|rtt| format!("{rtt} ms")));
+    let mut labels = Vec::new();
+    for name in &names {
+        for (what, figure) in figures {
+            let cells: Vec<_> = rtts
+                .iter()
+                .map(|rtt| {
+                    let it =
+                        measured.distances.iter().find(|it| it.name == *name && it.rtt == *rtt);
+                    it.map_or(String::new(), |it| milliseconds(figure(it)))
+                })
+                .collect();
+            labels.push((format!("{name}: {what}"), cells));
+        }
+    }
+    let lines: Vec<_> = labels.iter().map(|(name, cells)| (&**name, cells.clone())).collect();
+    let mut text = markdown(&head, &lines);
+    text += &format!(
+        "\n{}, loopback behind a line that delays each direction by half of the round trip, and a new \
+         connection's first byte by one more; {} clients for each technique, who are all there at once, \
+         with the publisher beside the server.\n",
+        measured.conditions.date, measured.conditions.clients
+    );
+    text + &far(measured)
 }
 
-/// What the usual adjectives are in numbers, and what to choose by them; nothing when not all
-/// techniques were measured.
-fn meaning(options: &Options, results: &Results) -> Option<String> {
-    let row = |name: &str| results.0.iter().find(|row| row.technique == name);
-    let rows =
-        [row("polling")?, row("long-polling")?, row("server-sent-events")?, row("websockets")?];
-    let [polling, long, stream, socket] = rows;
-    let latency = |row: &Row| milliseconds(row.latency_ms[0]);
-    let bytes = |row: &Row| count(row.up + row.down);
-    let quiet = |row: &Row| row.idle.map_or(f64::NAN, |(up, down)| up + down);
-    let all = |figure: &dyn Fn(&Row) -> String| rows.map(figure).join(" / ");
+/// What to see at the longest distance.
+fn far(measured: &Measured) -> String {
+    let far = measured.distances.iter().map(|it| it.rtt).fold(0.0, f64::max);
+    let at = |name: &str| measured.distances.iter().find(|it| it.name == name && it.rtt == far);
+    let poll = polling(measured.conditions.poll_interval);
+    let all = [at(&poll), at("long-polling"), at("server-sent-events"), at("websockets")];
+    let [Some(poll), Some(long), Some(stream), Some(socket)] = all else { return String::new() };
+    if far == 0.0 {
+        return String::new();
+    }
+    let trips = |milliseconds: f64| format!("{:.2}", milliseconds / far);
+    format!(
+        "\nWhat to see in it, at {far} ms: an event needs {} of a round trip to arrive and a frame {}, \
+         the second of two as well ({} and {}). A long poll's answer needs {}; but the second update \
+         has to wait until the client has asked again: {} round trips. Polling's {} are its interval, \
+         whatever the distance.\n",
+        trips(stream.latency[0]),
+        trips(socket.latency[0]),
+        trips(stream.second),
+        trips(socket.second),
+        trips(long.latency[0]),
+        trips(long.second),
+        milliseconds(poll.latency[0]),
+    )
+}
+
+/// What one core takes, a column for each technique, a table for each number of clients.
+fn bursts(measured: &Measured) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let mut clients = Vec::new();
+    for it in &measured.bursts {
+        if !names.contains(&&*it.name) {
+            names.push(&it.name);
+        }
+        if !clients.contains(&it.clients) {
+            clients.push(it.clients);
+        }
+    }
+    if names.is_empty() {
+        return String::new();
+    }
+    type Cell = fn(&crate::figures::Burst) -> String;
+    let figures: [(&str, Cell); 6] = [
+        ("deliveries a second", |it| count(it.deliveries)),
+        ("requests answered a second", |it| count(it.requests)),
+        ("latency, p50, p99", |it| {
+            format!("{}, {}", milliseconds(it.latency[0]), milliseconds(it.latency[1]))
+        }),
+        ("the core is busy", |it| percent(Some(it.busy))),
+        ("of which in the kernel", |it| percent(it.kernel)),
+        ("memory per idle client", |it| format!("{} KB", figure(it.memory / 1e3))),
+    ];
+    let mut head = vec!["on one core".to_owned()];
+    head.extend(names.iter().map(|name| (*name).to_owned()));
+    let mut labels = Vec::new();
+    for clients in &clients {
+        for (what, cell) in figures {
+            let cells: Vec<_> = names
+                .iter()
+                .map(|name| {
+                    let mut all = measured.bursts.iter();
+                    let it = all.find(|it| it.name == *name && it.clients == *clients);
+                    it.map_or(String::new(), cell)
+                })
+                .collect();
+            labels.push((format!("{} clients: {what}", count(f64::from(*clients))), cells));
+        }
+    }
+    let lines: Vec<_> = labels.iter().map(|(name, cells)| (&**name, cells.clone())).collect();
+    format!(
+        "{}\n`scripts/measure.sh --burst {}`, {}, loopback: a burst, in which two updates are always \
+         under way to all clients; the server on one core, the clients on the others; the kernel's share \
+         from user and system time in `/proc`. {}.\n",
+        markdown(&head, &lines),
+        clients.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        measured.conditions.date,
+        measured.conditions.machine,
+    )
+}
+
+fn percent(part: Option<f64>) -> String {
+    part.map_or("?".into(), |part| format!("{:.0} %", part * 100.0))
+}
+
+/// What the usual adjectives are in numbers, and what to choose by them.
+fn meaning(measured: &Measured) -> Option<String> {
+    let main = polling(measured.conditions.poll_interval);
+    let names = [&*main, "long-polling", "server-sent-events", "websockets"];
+    let mut rows = Vec::new();
+    for name in names {
+        rows.push((measured.row(name)?, measured.quiet(name)?));
+    }
+    let all = |figure: &dyn Fn(usize) -> String| (0..4).map(figure).collect::<Vec<_>>().join(" / ");
+    let latency = |at: usize| milliseconds(rows[at].0.latency[0]);
+    let bytes = |at: usize| count(rows[at].0.up + rows[at].0.down);
+    let quiet = |at: usize| count(rows[at].1.up + rows[at].1.down);
     let lines = |source: &str| source.lines().count();
+    let every = figure(60.0 / measured.conditions.every);
+    let cpu = all(&|at| milliseconds(rows[at].0.cpu));
+    let memory = all(&|at| format!("{} KB", figure(rows[at].0.memory / 1e3)));
+    let idle = all(&|at| milliseconds(rows[at].1.cpu));
+    let requests = all(&|at| figure(rows[at].0.requests));
+    let sources = SOURCES.map(|source| lines(source).to_string()).join(" / ");
+    let node = |at: usize| {
+        format!(
+            "p50 {}<br>{} bytes per update<br>{} in a quiet minute",
+            latency(at),
+            bytes(at),
+            quiet(at)
+        )
+    };
     Some(format!(
         "What the usual comparison says in adjectives, here in numbers, in the order of the table:\n\n\
          | usually said | here |\n|---|---|\n\
          | latency: high / medium / low / low | p50 {} |\n\
-         | network traffic: high / medium / low / low | {} bytes per update; {} in a quiet minute |\n\
-         | server load: high / high / low / low | {} of CPU for 1,000 deliveries; {} of memory per idle client |\n\
-         | connection: one per request / held / open / open | {} requests per update |\n\
-         | direction: client / client / server / both | the same; A's message goes up by a `POST`, except with WebSockets |\n\
-         | implementation: simple / medium / simple / complex | {} lines of `main.rs`, comments included (and {} of `frames.rs`) |\n\
+         | network traffic: high / medium / low / low | {} bytes per update, with {every} updates a minute; \
+         {} in a quiet minute |\n\
+         | server load: high / high / low / low | {cpu} of CPU for 1,000 deliveries; {idle} for 1,000 \
+         clients in a quiet minute; {memory} of memory per idle client |\n\
+         | connection: one per request / held / open / open | {requests} requests per update |\n\
+         | direction: client / client / server / both | the same; A's message goes up by a `POST`, except \
+         with WebSockets |\n\
+         | implementation: simple / medium / simple / complex | {sources} lines of `main.rs`, comments \
+         included (and {} of `frames.rs`); and for all four the {} of `feed` |\n\
          | browser support: all / all / all but Internet Explorer / all | the same today |\n\n\
-         The surprise is polling. With {} updates a second and a poll every {:?}, one answer carries \
-         many updates: {} requests per update, and {} of CPU for 1,000 deliveries. What it costs is \
-         the wait, and the quiet minute: {} bytes to say nothing, {:.0} times those of a WebSocket. And \
-         long polling, often called a compromise, moves {} bytes per update, as each update comes with \
-         a browser's whole request and the answer's headers.\n\n\
          ```mermaid\nflowchart TD\n\
-         \x20   A{{Do both sides speak often?}} -- yes: bidirectional --> W[\"<b>WebSockets</b><br>p50 {}, {} bytes per update\"]\n\
+         \x20   A{{Do both sides speak often?}} -- yes: bidirectional --> W[\"<b>WebSockets</b><br>{}\"]\n\
          \x20   A -- no: server to client --> B{{May an update be seconds old?}}\n\
-         \x20   B -- yes: simple --> P[\"<b>Polling</b><br>p50 {}, {} bytes in a quiet minute\"]\n\
+         \x20   B -- yes: simple --> P[\"<b>Polling</b><br>{}\"]\n\
          \x20   B -- no --> C{{Does everything on the way let a stream through?}}\n\
-         \x20   C -- yes --> S[\"<b>Server-sent events</b><br>p50 {}, {} bytes per update\"]\n\
-         \x20   C -- no: fallback --> L[\"<b>Long polling</b><br>p50 {}, {} bytes per update\"]\n```\n",
+         \x20   C -- yes --> S[\"<b>Server-sent events</b><br>{}\"]\n\
+         \x20   C -- no: fallback --> L[\"<b>Long polling</b><br>{}\"]\n```\n",
         all(&latency),
         all(&bytes),
-        all(&|row| count(quiet(row))),
-        all(&|row| milliseconds(row.server_cpu_ms)),
-        all(&|row| format!("{} KB", figure(row.memory / 1e3))),
-        all(&|row| figure(row.requests)),
-        SOURCES.map(|source| lines(source).to_string()).join(" / "),
+        all(&quiet),
         lines(FRAMES),
-        figure(1.0 / options.every.as_secs_f64()).trim_end_matches('0').trim_end_matches('.'),
-        options.poll_interval,
-        figure(polling.requests),
-        milliseconds(polling.server_cpu_ms),
-        count(quiet(polling)),
-        quiet(polling) / quiet(socket),
-        bytes(long),
-        latency(socket),
-        bytes(socket),
-        latency(polling),
-        count(quiet(polling)),
-        latency(stream),
-        bytes(stream),
-        latency(long),
-        bytes(long),
+        FEED.map(lines).iter().sum::<usize>(),
+        node(3),
+        node(0),
+        node(2),
+        node(1),
     ))
 }
 
@@ -193,6 +409,15 @@ const SOURCES: [&str; 4] = [
     include_str!("../../../../../websockets/src/main.rs"),
 ];
 const FRAMES: &str = include_str!("../../../../../websockets/src/frames.rs");
+/// Without its engine.
+const FEED: [&str; 6] = [
+    include_str!("../../../../../feed/src/lib.rs"),
+    include_str!("../../../../../feed/src/http.rs"),
+    include_str!("../../../../../feed/src/guard.rs"),
+    include_str!("../../../../../feed/src/listen.rs"),
+    include_str!("../../../../../feed/src/serve.rs"),
+    include_str!("../../../../../feed/src/stdout.rs"),
+];
 
 pub fn milliseconds(value: f64) -> String {
     if value >= 1000.0 {
@@ -211,6 +436,15 @@ pub fn figure(value: f64) -> String {
     }
 }
 
+/// Two significant digits: where two lines cross is not known any better.
+fn number(value: f64) -> String {
+    match value {
+        0.0..1.0 => format!("{value:.2}"),
+        1.0..10.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
 /// A whole number, its thousands separated.
 pub fn count(value: f64) -> String {
     let digits = format!("{value:.0}");
@@ -225,101 +459,49 @@ pub fn count(value: f64) -> String {
     text
 }
 
-/// How, when and where it was measured.
-pub fn conditions(options: &Options, results: &Results) -> String {
-    let busy = results.0.iter().map(|row| row.client_busy).fold(0.0, f64::max);
-    format!("{} {}", circumstances(options), honesty(busy))
-}
-
-/// That it is the servers that are measured.
-pub fn honesty(busy: f64) -> String {
-    format!(
-        "The clients send the headers that Chromium sends with the pages' requests. They are not \
-         what is measured: their process, one thread for all of them, has something to do in \
-         {:.0} % of the time at the most.",
-        busy * 100.0
-    )
-}
-
-/// The command, the date, the load and the machine.
-pub fn circumstances(options: &Options) -> String {
-    let command: Vec<_> =
-        std::iter::once("scripts/measure.sh".to_owned()).chain(std::env::args().skip(1)).collect();
-    let cpu = System::new_with_specifics(
-        sysinfo::RefreshKind::nothing().with_cpu(sysinfo::CpuRefreshKind::nothing()),
-    );
-    let processor = cpu.cpus().first().map_or("unknown", |cpu| cpu.brand().trim());
-    format!(
-        "`{}`, {}: {} clients, {} updates of {MESSAGE} bytes, one every {:?}, \
-         polling every {:?}, medians of {} rounds; {} × {processor}, {} {}, {}, actix-web {}.",
-        command.join(" "),
-        said("date", &["+%Y-%m-%d"]),
-        options.clients,
-        options.updates,
-        options.every,
-        options.poll_interval,
-        options.rounds,
-        cpu.cpus().len(),
-        System::name().unwrap_or_default(),
-        System::os_version().unwrap_or_default(),
-        said("rustc", &["--version"]),
-        actix_version(),
-    )
-}
-
-fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn actix_version() -> &'static str {
-    let lock = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"));
-    let version = lock.split("name = \"actix-web\"\nversion = \"").nth(1);
-    version.and_then(|rest| rest.split('"').next()).unwrap_or("unknown")
-}
-
-/// Everything, round by round and as medians.
-pub fn json(options: &Options, results: &Results, rounds: &[Round]) -> Value {
-    let rows = results.0.iter().map(|row| {
-        json!({
-            "technique": row.technique,
-            "latency_ms": {"p50": row.latency_ms[0], "p99": row.latency_ms[1], "max": row.latency_ms[2]},
-            "lost": row.lost, "twice": row.twice,
-            "requests_per_update_and_client": row.requests,
-            "bytes_per_update_and_client": {"up": row.up, "down": row.down},
-            "bytes_per_client_and_quiet_minute": row.idle.map(|(up, down)| json!({"up": up, "down": down})),
-            "server_cpu_ms_per_1000_deliveries": row.server_cpu_ms,
-            "client_busy": row.client_busy,
-            "server_bytes_per_idle_client": row.memory,
-        })
-    });
-    let rounds = rounds.iter().map(|round| {
-        json!({
-            "technique": round.technique,
-            "latency_us": {"p50": round.latency_us[0], "p99": round.latency_us[1], "max": round.latency_us[2]},
-            "server_cpu_ms_per_1000_deliveries": round.server_cpu_ms,
-            "server_bytes_per_idle_client": round.memory,
-        })
-    });
-    json!({
-        "conditions": conditions(options, results),
-        "medians": rows.collect::<Vec<_>>(),
-        "rounds": rounds.collect::<Vec<_>>(),
-    })
-}
-
 /// What stands in the README before and after what is measured: the techniques, and the engine.
 pub const MEASURED: [&str; 2] = ["<!-- measured: begin -->\n", "<!-- measured: end -->\n"];
 pub const ENGINE: [&str; 2] = ["<!-- engine: begin -->\n", "<!-- engine: end -->\n"];
 
-/// The README's part with the techniques.
-pub fn part(options: &Options, results: &Results) -> Result<String> {
-    let (table, conditions) = (table(results), conditions(options, results));
-    let meaning = meaning(options, results).context("--readme wants all four techniques")?;
-    Ok(format!("\n{table}\n{conditions}\n\n{meaning}\n"))
+/// The README's part with the techniques; nothing where something was not measured.
+pub fn part(measured: &Measured) -> Option<String> {
+    let meaning = meaning(measured)?;
+    let is_complete =
+        ![measured.rates.is_empty(), measured.distances.is_empty(), measured.bursts.is_empty()]
+            .contains(&true);
+    is_complete.then(|| {
+        format!(
+            "\n![Bytes of a client in a minute, over the rate of updates](scripts/pictures/bytes.svg)\n\n\
+             {}\n\
+             ![Server time of a client in a minute, over the rate of updates](scripts/pictures/cpu.svg)\n\n\
+             {}\n{CHART}\n\n\
+             ### An update, and a quiet minute\n\n\
+             ![Latency and bytes of the four techniques](scripts/pictures/measured.svg)\n\n\
+             {}\n{}\n\n{}\n\n{meaning}\n\
+             ### At a distance\n\n\
+             ![Latency over the round trip](scripts/pictures/distance.svg)\n\n\
+             {}\n\
+             `scripts/all.sh` starts the four servers behind such lines: the comparison has a slider, \
+             *Distance to the server*.\n\n\
+             ### What one core takes\n\n{}\n",
+            crossings(measured, What::Bytes),
+            crossings(measured, What::Cpu),
+            table(measured),
+            explained(measured),
+            said(&measured.conditions, "loopback"),
+            distances(measured),
+            bursts(measured),
+        )
+    })
 }
 
-/// The README with what is between these markers made anew.
+/// How to read the first two pictures.
+const CHART: &str = "The points were measured, with updates at random moments; the lines are what an update \
+    costs times their number, and what a quiet minute costs. (Long polling answers after 25 s of silence, and an \
+    event stream sends a comment after 15: the more updates, the less of that.) Both axes are \
+    logarithmic.";
+
+/// The README with what is between these markers written again.
 pub fn into_readme(readme: &str, [begin, end]: [&str; 2], part: &str) -> Result<String> {
     let missing = "README.md has no such line: ";
     let (before, rest) = readme.split_once(begin).with_context(|| format!("{missing}{begin}"))?;

@@ -1,0 +1,79 @@
+//! What one core takes: updates as fast as they are delivered.
+
+use anyhow::{Context as _, Result};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use crate::clients::Publisher;
+use crate::figures::{Burst, Variant};
+use crate::process::{self, Share};
+use crate::running::Running;
+use crate::{Plan, start_server};
+
+/// How many updates are on their way at any time: the server always has something to do, and still
+/// delivers each by itself, instead of many at once.
+const UNDER_WAY: u64 = 2;
+
+/// One variant after the other, the server on one core, the clients on the others.
+pub async fn measure(plan: &Plan) -> Result<Vec<Burst>> {
+    let mut bursts = Vec::new();
+    for clients in &plan.bursts {
+        for variant in plan.variants.iter().filter(|variant| !variant.bare) {
+            plan.say(format!("a burst for {clients} clients: {}", variant.server));
+            let server = async {
+                // Where no core can be chosen, the server has all of them, as the figures will say.
+                let _ = process::stay_on_core(|core| core == 0); // what is started inherits it
+                let server = start_server(plan, variant.server).await;
+                let _ = process::stay_on_core(|core| core != 0);
+                server
+            };
+            let burst = one(plan, *variant, server.await?, *clients).await;
+            let _ = process::stay_on_core(|_| true);
+            bursts.push(burst.with_context(|| format!("a burst: {}", variant.server))?);
+        }
+    }
+    Ok(bursts)
+}
+
+async fn one(plan: &Plan, variant: Variant, server: lab::Server, clients: u32) -> Result<Burst> {
+    // Polling clients ask again at once: what takes a server to its limits is their requests.
+    let asking = Variant { poll_interval: Duration::ZERO, ..variant };
+    let port = server.port();
+    // But not before the burst: memory is measured while they wait.
+    let memory = {
+        let idle = Variant { poll_interval: Duration::from_secs(3600), ..variant };
+        let server = start_server(plan, variant.server).await?;
+        let port = server.port();
+        Running::start(idle, vec![server], &[port], clients).await?.memory
+    };
+    let mut running = Running::start(asking, vec![server], &[port], clients).await?;
+    let mut publisher = Publisher::connect(port).await?;
+    let pid = running.servers[0].pid();
+    running.tally.reset();
+    let (begin, cpu, share) = (Instant::now(), running.cpu()?, Share::of(pid));
+    let mut updates = 0;
+    while begin.elapsed() < plan.burst {
+        publisher.publish(false).await?;
+        updates += 1;
+        let awaited = (updates + 1_u64).saturating_sub(UNDER_WAY) * u64::from(clients);
+        running.tally.received(awaited).await;
+        running.check()?;
+    }
+    running.all_received(updates).await?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let cpu = running.cpu()?.saturating_sub(cpu).as_secs_f64();
+    Ok(Burst {
+        name: if variant.server == "polling" {
+            "polling without a pause".into()
+        } else {
+            variant.name()
+        },
+        clients,
+        deliveries: running.tally.received.get() as f64 / seconds,
+        requests: running.tally.requests.get() as f64 / seconds,
+        latency: running.latency([0.5, 0.99]),
+        busy: cpu / seconds,
+        kernel: share.of_kernel(),
+        memory,
+    })
+}

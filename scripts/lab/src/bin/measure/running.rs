@@ -1,0 +1,202 @@
+//! A server with its clients, and what happens there in a while.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::Server;
+use tokio::task::{JoinSet, spawn_local};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::clients::{self, Publisher, Setup, Tally};
+use crate::figures::Variant;
+use crate::process;
+
+/// How many clients connect at the same time.
+const CONNECTING: u32 = 100;
+/// How long to wait for what should come soon, before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server with its clients connected and waiting; or several, among which they are shared.
+pub struct Running {
+    pub servers: Vec<Server>,
+    pub tally: Rc<Tally>,
+    clients: JoinSet<Result<()>>,
+    variant: Variant,
+    count: u32,
+    /// Resident bytes of the servers for each client that waits.
+    pub memory: f64,
+}
+
+impl Running {
+    /// Connects so many clients; they find the servers at these ports.
+    pub async fn start(
+        variant: Variant,
+        servers: Vec<Server>,
+        ports: &[u16],
+        count: u32,
+    ) -> Result<Running> {
+        let (tally, clients) = (Tally::new(), JoinSet::new());
+        let mut running = Running { servers, tally, clients, variant, count, memory: 0.0 };
+        // What a server makes once, for its first client, is not what a client costs.
+        running.connect(ports, u32::try_from(ports.len())?).await?;
+        running.clients.shutdown().await;
+        let before = running.resident()?;
+        running.connect(ports, count).await?;
+        sleep(Duration::from_millis(500)).await; // those who came last are put to rest, too
+        running.memory = (running.resident()? - before) / f64::from(count);
+        running.tally.reset();
+        Ok(running)
+    }
+
+    fn resident(&self) -> Result<f64> {
+        let of = |server: &Server| Ok(process::memory(server.pid())? as f64);
+        self.servers.iter().map(of).sum()
+    }
+
+    /// The processor time of all servers until now.
+    pub fn cpu(&self) -> Result<Duration> {
+        self.servers.iter().map(|server| process::cpu_time(server.pid())).sum()
+    }
+
+    async fn connect(&mut self, ports: &[u16], count: u32) -> Result<()> {
+        self.tally.ready.set(0);
+        for index in 0..count {
+            let interval = self.variant.poll_interval;
+            let setup = Setup {
+                port: ports[index as usize % ports.len()],
+                variant: self.variant,
+                phase: interval.mul_f64(rand::random()),
+            };
+            self.clients.spawn_local(clients::run(setup, self.tally.clone()));
+            self.ready((index + 1).saturating_sub(CONNECTING)).await?;
+        }
+        self.ready(count).await
+    }
+
+    /// Waits until so many clients are ready.
+    async fn ready(&mut self, count: u32) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.tally.ready.get() < count {
+            self.check()?;
+            let ready = self.tally.ready.get();
+            ensure!(Instant::now() < deadline, "no more than {ready} are served");
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// A client only ends when something is wrong.
+    pub fn check(&mut self) -> Result<()> {
+        self.clients.try_join_next().map_or(Ok(()), |ended| ended?.context("a client ended"))
+    }
+
+    /// Waits until every client has had so many updates, for as long as some are still coming: how
+    /// many were lost.
+    pub async fn all_received(&mut self, updates: u64) -> Result<u64> {
+        let expected = updates * u64::from(self.count);
+        let patience = self.variant.poll_interval + PATIENCE;
+        loop {
+            self.check()?;
+            let had = self.tally.received.get();
+            let all = self.tally.received(expected + self.tally.twice.get());
+            let came = timeout(patience, all).await;
+            let unique = self.tally.received.get() - self.tally.twice.get();
+            if unique >= expected || (came.is_err() && self.tally.received.get() == had) {
+                return Ok(expected - unique);
+            }
+        }
+    }
+
+    /// Publishes at these moments, at the first server; says what happened from `begin` on, for
+    /// `length`: then the clients are in full swing, and with whole periods of whatever repeats, none
+    /// counts more than another. Times are from now on.
+    pub async fn watch(
+        &mut self,
+        moments: Vec<Duration>,
+        begin: Duration,
+        length: Duration,
+    ) -> Result<Watched> {
+        let now = Instant::now();
+        let updates = moments.len() as u64;
+        let counted = moments.iter().filter(|at| (begin..begin + length).contains(*at)).count();
+        let mut publisher = Publisher::connect(self.servers[0].port()).await?;
+        let publishing = spawn_local(async move {
+            for at in moments {
+                sleep_until(now + at).await;
+                publisher.publish(false).await?;
+            }
+            anyhow::Ok(())
+        });
+        sleep_until(now + begin).await;
+        let (before, cpu, own) = (self.counts(), self.cpu()?, process::own_cpu_time()?);
+        sleep_until(now + begin + length).await;
+        let (after, cpu) = (self.counts(), self.cpu()?.saturating_sub(cpu));
+        let own = process::own_cpu_time()?.saturating_sub(own);
+        publishing.await?.context("who publishes")?;
+        let lost = self.all_received(updates).await?;
+        let per_client =
+            |index: usize| (after[index] - before[index]) as f64 / f64::from(self.count);
+        Ok(Watched {
+            updates: counted as f64,
+            minutes: length.as_secs_f64() / 60.0,
+            latency: self.latency([0.5, 0.99, 1.0]),
+            lost,
+            twice: self.tally.twice.get(),
+            requests: per_client(0),
+            up: per_client(1),
+            down: per_client(2),
+            cpu: cpu.as_secs_f64() * 1e6 / f64::from(self.count),
+            client_busy: own.div_duration_f64(length),
+        })
+    }
+
+    fn counts(&self) -> [u64; 3] {
+        [&self.tally.requests, &self.tally.up, &self.tally.down].map(std::cell::Cell::get)
+    }
+
+    /// Quantiles of the latency, in milliseconds.
+    pub fn latency<const N: usize>(&self, quantiles: [f64; N]) -> [f64; N] {
+        let latency = self.tally.latency.borrow();
+        quantiles.map(|quantile| latency.value_at_quantile(quantile) as f64 / 1e3)
+    }
+}
+
+/// What happened while it was watched, for each client.
+pub struct Watched {
+    pub updates: f64,
+    pub minutes: f64,
+    /// p50, p99 and the longest, in milliseconds, of all updates.
+    pub latency: [f64; 3],
+    pub lost: u64,
+    pub twice: u64,
+    pub requests: f64,
+    pub up: f64,
+    pub down: f64,
+    /// Microseconds of the servers'.
+    pub cpu: f64,
+    /// Which part of the time the process of the clients was busy, of all that it measures.
+    pub client_busy: f64,
+}
+
+/// Evenly spaced moments.
+pub fn evenly(every: Duration, length: Duration) -> Vec<Duration> {
+    let mut moments = Vec::new();
+    while every * u32::try_from(moments.len()).expect("they are few") < length {
+        moments.push(every * u32::try_from(moments.len()).expect("they are few"));
+    }
+    moments
+}
+
+/// Random moments with so many updates a minute: their gaps are as a Poisson process has them.
+pub fn at_random(rate: f64, length: Duration) -> Vec<Duration> {
+    let mut moments = Vec::new();
+    let mut at = 0.0;
+    loop {
+        at -= rand::random::<f64>().max(f64::MIN_POSITIVE).ln() * 60.0 / rate;
+        if at >= length.as_secs_f64() {
+            return moments;
+        }
+        moments.push(Duration::from_secs_f64(at));
+    }
+}
