@@ -7,11 +7,14 @@
 //! - [`cutter`]: a proxy that cuts connections at random moments.
 //! - [`redis`]: an engine that servers share.
 //! - [`browser`]: a real browser, with its driver.
-//! - [`suite`]: the common tests. A server's `tests/wire.rs` calls them with [`common_tests!`].
+//! - [`suite`]: the tests of the contract, each by the numbers of its sentences. A server's
+//!   `tests/wire.rs` runs all of them, `scripts/check.sh` those that fit anybody's server.
+//! - [`front`]: a page of ours before anybody's server.
 
 pub mod browser;
 pub mod client;
 pub mod cutter;
+pub mod front;
 pub mod raw;
 pub mod redis;
 pub mod server;

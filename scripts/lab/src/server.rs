@@ -1,7 +1,9 @@
 //! A server's real binary on a free port: what it prints, what it holds, how it ends.
 
 use std::io::Write as _;
+use std::panic::panic_any;
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{env, fs, path::PathBuf, time::Duration};
 
@@ -17,10 +19,31 @@ use crate::time::{soon, within};
 /// The four servers, each named as its crate is.
 pub const SERVERS: [&str; 4] = ["polling", "long-polling", "server-sent-events", "websockets"];
 
-/// A server's process. Dropped, it is killed.
+/// Whose server is tried: without it, ours is.
+static OTHER: OnceLock<Other> = OnceLock::new();
+
+/// Somebody else's server.
+#[derive(Debug)]
+pub enum Other {
+    /// The words of the command that starts it. It gets `PORT`, `QUIET` and `HOST` as ours do.
+    Command(Vec<String>),
+    /// It runs already, and is reached at this port of 127.0.0.1.
+    Port(u16),
+}
+
+/// From now on, and for good, this process tries somebody else's server in the place of ours.
+pub fn try_other(other: Other) {
+    let _ = OTHER.set(other);
+}
+
+/// What a case panics with that can't be tried on a server which runs already: it would start and
+/// stop it, or look at its process.
+pub struct NotTried;
+
+/// A server's process, or one that runs by itself. Dropped, the process is killed.
 pub struct Server {
     name: String,
-    process: Child,
+    process: Option<Child>,
     port: u16,
     /// All lines that it printed on stdout, without their ends.
     printed: watch::Receiver<Vec<String>>,
@@ -31,7 +54,20 @@ pub struct Server {
 impl Server {
     /// Starts a server that makes no updates of its own, but for the first (`QUIET=1`).
     pub async fn start(name: &str) -> Server {
+        if let Some(Other::Port(port)) = OTHER.get() {
+            let nothing = || watch::channel(Vec::new()).1;
+            let (name, port) = (name.to_owned(), *port);
+            return Server { name, process: None, port, printed: nothing(), complained: nothing() };
+        }
         Server::start_with(name, &[("QUIET", "1")]).await
+    }
+
+    /// Starts a server that makes updates of its own.
+    pub async fn start_loud(name: &str) -> Server {
+        if let Some(Other::Port(_)) = OTHER.get() {
+            return Server::start(name).await;
+        }
+        Server::start_with(name, &[]).await
     }
 
     /// Starts a server on a free port with these variables in its environment, and waits until it
@@ -48,6 +84,10 @@ impl Server {
     /// # Panics
     /// When it says anything else first.
     pub async fn spawn(name: &str, command: &mut Command) -> Server {
+        let is_ours = OTHER.get().is_none();
+        if !is_ours {
+            command.process_group(0); // what it starts ends with it
+        }
         let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -55,13 +95,19 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let mut printed = lines_of(process.stdout.take().expect("it is piped"), false);
-        let complained = lines_of(process.stderr.take().expect("it is piped"), true);
+        let mut complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
         let first = soon("its first line", printed.wait_for(|lines| !lines.is_empty())).await;
-        let first = first.expect("it ended without a word")[0].clone();
+        let Ok(first) = first.map(|lines| lines[0].clone()) else {
+            let _ = complained.wait_for(|lines| !lines.is_empty()).await;
+            let said = complained.borrow().join(" / ");
+            panic!("{name} ended without a word on stdout; on stderr: {said}");
+        };
         let port = first.strip_prefix("Listening at http://localhost:");
         let port = port.and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| panic!("{name} said first: {first}"));
-        Server { name: name.into(), process, port, printed, complained }
+        let port = port.unwrap_or_else(|| {
+            panic!("it said first: {first:?}; expected: Listening at http://localhost:PORT")
+        });
+        Server { name: name.into(), process: Some(process), port, printed, complained }
     }
 
     /// Its name, which is its crate's.
@@ -88,9 +134,14 @@ impl Server {
         format!("ws://127.0.0.1:{}{path}", self.port)
     }
 
+    fn process(&self) -> &Child {
+        self.process.as_ref().unwrap_or_else(|| panic_any(NotTried))
+    }
+
     /// The lines that it has printed until now.
     #[must_use]
     pub fn printed(&self) -> Vec<String> {
+        self.process();
         self.printed.borrow().clone()
     }
 
@@ -105,6 +156,7 @@ impl Server {
     /// # Panics
     /// When it ends before.
     pub async fn prints(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        self.process();
         let lines = self.printed.wait_for(|lines| lines.iter().any(|line| is_it(line))).await;
         let lines = lines.expect("it ended without such a line");
         lines.iter().find(|line| is_it(line)).expect("it was waited for").clone()
@@ -116,7 +168,7 @@ impl Server {
     /// When it has ended.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.process.id().expect("it runs").try_into().expect("process ids are small")
+        self.process().id().expect("it has ended").try_into().expect("process ids are small")
     }
 
     /// How many files it has open; each connection is one.
@@ -158,7 +210,9 @@ impl Server {
     /// # Panics
     /// When it doesn't end, or panicked at any time before.
     pub async fn end(mut self) -> ExitStatus {
-        let status = soon("its end", self.process.wait()).await.expect("it can be waited for");
+        self.process();
+        let process = self.process.as_mut().expect("it has one");
+        let status = soon("its end", process.wait()).await.expect("it can be waited for");
         while self.complained.changed().await.is_ok() {} // until all is read
         let complaints = self.complained();
         let panicked = complaints.iter().any(|line| line.contains("panicked"));
@@ -176,18 +230,47 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        let id = self.process.as_ref().and_then(Child::id);
+        if let (Some(id), Some(_)) = (id.and_then(|id| id.try_into().ok()), OTHER.get()) {
+            let _ = signal::killpg(Pid::from_raw(id), Signal::SIGKILL);
+        }
+    }
+}
+
 static FEEDS: AtomicUsize = AtomicUsize::new(0);
 
 /// A server's command on a free port, with nothing else of ours in its environment.
 #[must_use]
 pub fn command(name: &str) -> Command {
     raise_limit_of_open_files();
-    let mut command = Command::new(binary(name));
+    let mut command = match OTHER.get() {
+        None => Command::new(binary(name)),
+        Some(Other::Port(_)) => panic_any(NotTried),
+        Some(Other::Command(words)) => {
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]);
+            command
+        }
+    };
     // Where all servers are tried on one engine, each of them has a feed of its own there.
     let feed = FEEDS.fetch_add(1, Ordering::Relaxed);
     command.env("REDIS_KEY", format!("{}:{feed}", std::process::id()));
-    command.env("PORT", "0").env_remove("HOST").env_remove("QUIET").env_remove("ALLOWED_HOSTS");
+    // Many a server takes 0 for no port at all; whether it should is tried by itself.
+    let port = if OTHER.get().is_some() { free_port() } else { 0 };
     command
+        .env("PORT", port.to_string())
+        .env_remove("HOST")
+        .env_remove("QUIET")
+        .env_remove("ALLOWED_HOSTS");
+    command
+}
+
+/// A port that is free for now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("it is bound").port()
 }
 
 /// What a server says that can't start with these variables: it has to end by itself.

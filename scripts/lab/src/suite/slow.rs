@@ -1,4 +1,4 @@
-//! What takes its time by the contract. These run side by side, in one test.
+//! What takes its time by the contract.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -6,29 +6,15 @@ use futures_util::future;
 use tokio::{sync::watch, time::Instant, time::sleep, time::sleep_until};
 
 use crate::client::{Client, idle, newest_id, path, publish, publish_all, request, request_of};
-use crate::time::{Part, within};
+use crate::time::within;
 use crate::{raw::Raw, server::Server};
 
 /// How long a silent client may be held.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// All of them.
-#[must_use]
-pub fn parts(name: &'static str) -> Vec<Part> {
-    vec![
-        ("a client that no longer reads", Box::pin(a_client_that_no_longer_reads(name))),
-        ("a body that never comes", Box::pin(a_body_that_never_comes(name))),
-        ("a client that catches up slowly", Box::pin(a_client_that_catches_up_slowly(name))),
-        ("a body that nobody reads", Box::pin(a_body_that_nobody_reads(name))),
-        ("silent clients", Box::pin(silent_clients_are_forgotten(name))),
-        ("generated updates", Box::pin(generated_updates(name))),
-        ("QUIET", Box::pin(quiet(name))),
-    ]
-}
-
 /// While 10 MB are published, clients that do not read cost the server little memory and the
 /// others nothing, and after a minute they are gone.
-async fn a_client_that_no_longer_reads(name: &'static str) {
+pub async fn a_client_that_no_longer_reads(name: &'static str) {
     const UPDATES: usize = 2_500;
     const STUCK: usize = 8;
     /// KiB: the 1,000 newest updates are 4,000 of it, and a response with all of them takes as
@@ -82,7 +68,7 @@ async fn a_client_that_no_longer_reads(name: &'static str) {
 }
 
 /// `408`, and the connection is not kept for somebody who may never come back.
-async fn a_body_that_never_comes(name: &'static str) {
+pub async fn a_body_that_never_comes(name: &'static str) {
     let server = Server::start(name).await;
     let head =
         "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
@@ -109,7 +95,7 @@ async fn a_body_that_never_comes(name: &'static str) {
 
 /// Whoever reads is alive: 4 MB behind, with a small buffer, at 30 KB a second. It is not dropped
 /// while it does so for longer than any time limit, and gets everything.
-async fn a_client_that_catches_up_slowly(name: &'static str) {
+pub async fn a_client_that_catches_up_slowly(name: &'static str) {
     const SECONDS: u64 = 45;
     let server = Server::start(name).await;
     let texts = (0..1_000).map(|number| format!("{number:03} {}", "x".repeat(4_000)));
@@ -135,7 +121,7 @@ async fn a_client_that_catches_up_slowly(name: &'static str) {
 }
 
 /// Of a long poll as of any other request: its client has gone, and so has what was held for it.
-async fn a_body_that_nobody_reads(name: &'static str) {
+pub async fn a_body_that_nobody_reads(name: &'static str) {
     let server = Server::start(name).await;
     let before = server.open_files();
     for length in ["Content-Length: 400000", "Transfer-Encoding: chunked"] {
@@ -148,7 +134,7 @@ async fn a_body_that_nobody_reads(name: &'static str) {
 }
 
 /// A connection over which nothing comes is free after a minute, whatever came before.
-async fn silent_clients_are_forgotten(name: &'static str) {
+pub async fn silent_clients_are_forgotten(name: &'static str) {
     let server = Server::start(name).await;
     let page = "GET /html/index.html HTTP/1.1\r\nHost: localhost\r\n";
     let rows = [
@@ -176,7 +162,7 @@ async fn silent_clients_are_forgotten(name: &'static str) {
 
 /// 1 at the start, then 2, 3, … each after a new random wait of 2 to 9 whole seconds; each is
 /// printed. The ids say when, whatever else the machine does meanwhile.
-async fn generated_updates(name: &'static str) {
+pub async fn generated_updates(name: &'static str) {
     let servers = (0..8).map(async |_| {
         let mut server = Server::start_with(name, &[]).await;
         let third = server.prints(|line| line == "SENT: Real-Time Update 3");
@@ -204,7 +190,7 @@ async fn generated_updates(name: &'static str) {
 }
 
 /// Only the first is made; then everything that comes is somebody's message.
-async fn quiet(name: &'static str) {
+pub async fn quiet(name: &'static str) {
     let server = Server::start(name).await;
     sleep_until(Instant::now() + Duration::from_secs(10)).await; // the longest wait is 9
     publish(&server, "a message").await;

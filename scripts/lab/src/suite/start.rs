@@ -19,6 +19,18 @@ pub async fn the_first_line_says_where(name: &'static str) {
     }
 }
 
+/// `PORT=0` takes one, and says which.
+pub async fn any_free_port(name: &'static str) {
+    let mut servers = Vec::new();
+    for _ in 0..2 {
+        let server = Server::start_with(name, &[("PORT", "0"), ("QUIET", "1")]).await;
+        let connected = TcpStream::connect(("127.0.0.1", server.port())).await;
+        assert!(connected.is_ok(), "with PORT=0 it says port {}: nobody is there", server.port());
+        servers.push(server);
+    }
+    assert_ne!(servers[0].port(), servers[1].port(), "each has a port of its own");
+}
+
 /// One line on stderr names it, and the exit code is not 0.
 pub async fn a_port_that_is_none(name: &'static str) {
     for port in ["port", "-1", "65536", "99999999999999999999", "1.5", "80x", " 80", ""] {
