@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, time::sleep, time::timeout};
 
 use crate::time::{soon, within};
 
@@ -95,19 +95,24 @@ impl Server {
     pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> Server {
         let mut command = command(name);
         command.envs(variables.iter().copied());
-        let port = command.as_std().get_envs().find(|(name, _)| *name == "PORT");
-        let port = port.and_then(|(_, port)| port?.to_str()?.parse().ok());
+        let set = |name: &str| {
+            let mut all = command.as_std().get_envs();
+            all.find_map(|(one, value)| (one == name).then_some(value?.to_str()?.to_owned()))
+        };
+        let port = set("PORT").and_then(|port| port.parse().ok());
+        let host = set("HOST").unwrap_or_else(|| "127.0.0.1".into());
         match port.filter(|port| is_other() && *port > 0) {
-            Some(port) => Server::spawn_at(name, &mut command, port).await,
+            Some(port) => Server::spawn_at(name, &mut command, &host, port).await,
             None => Server::spawn(name, &mut command).await,
         }
     }
 
-    /// Starts somebody else's server, and waits until it accepts connections at this port.
-    async fn spawn_at(name: &str, command: &mut Command, port: u16) -> Server {
+    /// Starts somebody else's server, and waits until it accepts connections there. Whether it says
+    /// so too is tried by itself; here it gets a moment for it.
+    async fn spawn_at(name: &str, command: &mut Command, host: &str, port: u16) -> Server {
         let mut server = Server::process_of(name, command);
         let accepts = async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            while TcpStream::connect((host, port)).await.is_err() {
                 let process = server.process.as_mut().expect("it has one");
                 if let Ok(Some(status)) = process.try_wait() {
                     let _ = server.complained.wait_for(|lines| !lines.is_empty()).await;
@@ -117,6 +122,8 @@ impl Server {
             }
         };
         soon(&format!("it accepts connections at PORT={port}"), accepts).await;
+        let says = server.printed.wait_for(|lines| !lines.is_empty());
+        let _ = timeout(Duration::from_secs(1), says).await;
         server.port = port;
         server
     }

@@ -25,8 +25,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How many cases are tried at the same time, besides those that mostly wait.
 const AT_ONCE: usize = 4;
-/// How long one case may take, and all of them.
-const ONE: Duration = Duration::from_secs(100);
+/// How long one case may take, one of those that mostly wait, and all together.
+const ONE: Duration = Duration::from_secs(60);
+const SLOW: Duration = Duration::from_secs(150);
 const ALL: Duration = Duration::from_secs(280);
 
 /// Tries anybody's server on the contract (feed/WIRE.md), sentence by sentence.
@@ -248,7 +249,7 @@ const STARTS: &str = "it would start, stop or look into the server";
 /// Why the server does not start; one that says nothing, or something else, may work all the same.
 fn does_not_start(technique: &'static str) -> Option<String> {
     let start = async || drop(Server::start(technique).await);
-    outcome(start()).err().map(|why| seen(why.as_ref()))
+    outcome(start(), ONE).err().map(|why| seen(why.as_ref()))
 }
 
 /// Shows how far it is, where somebody looks at it.
@@ -260,7 +261,7 @@ fn progress(text: &str) {
 
 /// Tries one case, whatever the server does.
 fn one(case: &Case, technique: &'static str) -> Found {
-    match outcome(case.run(technique)) {
+    match outcome(case.run(technique), if case.is_slow { SLOW } else { ONE }) {
         Ok(()) => Found::Holds,
         Err(why) if why.is::<NotTried>() => Found::NotTried(STARTS),
         Err(why) => Found::Fails(format!("{}: {}", case.title(), seen(why.as_ref()))),
@@ -268,11 +269,11 @@ fn one(case: &Case, technique: &'static str) -> Found {
 }
 
 /// Runs it, in a runtime of its own; the error is what it panicked with.
-fn outcome(test: impl Future<Output = ()>) -> thread::Result<()> {
+fn outcome(test: impl Future<Output = ()>, limit: Duration) -> thread::Result<()> {
     panic::catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
-        runtime.block_on(lab::within(ONE, "the whole case", test));
+        runtime.block_on(lab::within(limit, "the whole case", test));
         runtime.shutdown_background();
     }))
 }
