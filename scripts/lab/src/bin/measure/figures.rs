@@ -18,6 +18,7 @@ pub struct Measured {
     pub rates: Vec<Point>,
     pub distances: Vec<Distance>,
     pub bursts: Vec<Burst>,
+    pub beside: Vec<Beside>,
 }
 
 /// How, when and where.
@@ -84,8 +85,8 @@ pub struct Distance {
     pub rtt: f64,
     /// p50 and p99 of an update that comes alone.
     pub latency: [f64; 2],
-    /// From connecting to the first update, p50.
-    pub first: f64,
+    /// From connecting to the first update, p50; where it came.
+    pub first: Option<f64>,
     /// p50 of an update that is published right after another one.
     pub second: f64,
 }
@@ -106,6 +107,55 @@ pub struct Burst {
     pub kernel: Option<f64>,
     /// Resident bytes of the server for each client that waits.
     pub memory: f64,
+}
+
+/// A server under a strain that a naive one does not stand: ours, and the naive one beside it.
+#[derive(Serialize, Deserialize)]
+pub struct Beside {
+    pub name: String,
+    pub is_naive: bool,
+    /// How often a client's connection was cut, how many updates were published meanwhile, and how
+    /// many of them the client has not had, or had more than once.
+    pub cuts: u64,
+    pub published: u64,
+    pub lost: u64,
+    pub twice: u64,
+    /// Resident bytes: at the start, after a burst, and after another one with a client that reads
+    /// nothing.
+    pub memory: [f64; 3],
+    /// How many updates had been published by then, how many clients were there that read, and how
+    /// many deliveries to them are missing.
+    pub updates: u64,
+    pub clients: u32,
+    pub missing: u64,
+    /// Milliseconds of the server's for 1,000 deliveries, as in [`Row`].
+    pub cpu: f64,
+}
+
+/// What an engine costs.
+#[derive(Serialize, Deserialize)]
+pub struct Engine {
+    pub conditions: Conditions,
+    /// Which Redis, and how it keeps its file.
+    pub redis: String,
+    pub shared: Vec<Shared>,
+}
+
+/// One technique with its feed in one place: medians of all rounds.
+#[derive(Serialize, Deserialize)]
+pub struct Shared {
+    pub name: String,
+    /// How many servers share the clients and a feed in Redis; `None` is one with it in memory.
+    pub servers: Option<u32>,
+    /// p50 and p99, in milliseconds.
+    pub latency: [f64; 2],
+    /// Milliseconds of all servers together, and of Redis, for an update that all clients get.
+    pub cpu: f64,
+    pub redis: f64,
+    /// Resident bytes of the servers for each client that waits.
+    pub memory: f64,
+    /// Bytes for each update and client, from server to client.
+    pub down: f64,
 }
 
 /// What is measured: a server's name, and how its clients use it.

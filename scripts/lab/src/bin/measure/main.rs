@@ -7,7 +7,9 @@
 
 #![expect(clippy::cast_precision_loss, reason = "what is counted stays far below 2^52")]
 
+mod beside;
 mod burst;
+mod calculation;
 mod clients;
 mod distance;
 mod engine;
@@ -67,6 +69,9 @@ struct Options {
     /// Also measures how much one core takes, with so many clients, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     burst: Vec<u32>,
+    /// Also measures the naive servers (NAME/naive/server.mjs) beside ours; they need Node
+    #[arg(long, conflicts_with = "server")]
+    naive: bool,
     /// Everything that the README shows, in 15 minutes at the most
     #[arg(long)]
     all: bool,
@@ -89,8 +94,9 @@ struct Options {
     #[arg(long)]
     redis: bool,
     /// With --redis: how many servers share the clients, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "1,2,4", requires = "redis")]
-    nodes: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4", requires = "redis",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    nodes: Vec<u32>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -140,6 +146,8 @@ pub struct Plan {
     bursts: Vec<u32>,
     /// How long a burst is.
     burst: Duration,
+    /// Whether the naive servers are measured beside ours.
+    beside: bool,
     progress: ProgressBar,
 }
 
@@ -197,10 +205,17 @@ impl Plan {
                 bursts => bursts.to_vec(),
             },
             burst: seconds(if quick { 1 } else { 5 }),
+            beside: options.naive || (all && !quick && options.server.is_empty()),
             progress: ProgressBar::new_spinner().with_style(
                 ProgressStyle::with_template("{elapsed} {msg}").expect("the template is right"),
             ),
         }
+    }
+
+    /// The command of the server that takes the place of ours.
+    fn other(&self, name: &str) -> Option<&str> {
+        let other = self.others.iter().find(|(technique, _)| technique == name);
+        other.map(|(_, command)| &**command)
     }
 
     fn say(&self, what: String) {
@@ -220,16 +235,18 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if options.redis {
         let measured = LocalSet::new().block_on(&runtime, engine::measure(&options, &plan))?;
-        println!("{measured}");
+        println!("{}", calculation::engine(&measured));
+        let json = serde_json::to_string_pretty(&measured)? + "\n";
+        options.json.as_ref().map(|path| write(path, &json)).transpose()?;
         if options.readme {
-            into_readme(report::ENGINE, &format!("\n{measured}\n"))?;
+            write(&root().join(report::ENGINE.kept), &json)?;
+            into_readme(&report::ENGINE, &calculation::engine(&measured))?;
         }
         return Ok(());
     }
-    let kept = root().join("scripts/pictures/measured.json");
     if options.again {
-        let kept = std::fs::read_to_string(&kept).context("nothing is kept")?;
-        return write_readme(&serde_json::from_str(&kept)?);
+        write_readme(&kept(&report::MEASURED)?)?;
+        return into_readme(&report::ENGINE, &calculation::engine(&kept(&report::ENGINE)?));
     }
     let measured = LocalSet::new().block_on(&runtime, measure(&plan))?;
     plan.progress.finish_and_clear();
@@ -238,7 +255,7 @@ fn main() -> Result<()> {
     options.json.as_ref().map(|path| write(path, &json)).transpose()?;
     options.svg.as_ref().map(|folder| draw(&measured, folder)).transpose()?;
     if options.readme {
-        write(&kept, &json)?;
+        write(&root().join(report::MEASURED.kept), &json)?;
         write_readme(&measured)?;
     }
     let wrong: u64 = measured.rows.iter().map(|row| row.lost + row.twice).sum();
@@ -260,13 +277,20 @@ fn draw(measured: &Measured, folder: &Path) -> Result<()> {
 
 fn write_readme(measured: &Measured) -> Result<()> {
     draw(measured, &root().join("scripts/pictures"))?;
-    into_readme(report::MEASURED, &report::part(measured).context("it is incomplete")?)
+    into_readme(&report::MEASURED, &report::part(measured).context("it is incomplete")?)
 }
 
-fn into_readme(markers: [&str; 2], part: &str) -> Result<()> {
+fn into_readme(part: &report::Part, text: &str) -> Result<()> {
     let path = root().join("README.md");
     let readme = std::fs::read_to_string(&path)?;
-    write(&path, &report::into_readme(&readme, markers, part)?)
+    write(&path, &part.into_readme(&readme, text)?)
+}
+
+/// The figures that are kept of a part.
+fn kept<Figures: serde::de::DeserializeOwned>(part: &report::Part) -> Result<Figures> {
+    let json = std::fs::read_to_string(root().join(part.kept));
+    let json = json.with_context(|| format!("{} can't be read", part.kept))?;
+    Ok(serde_json::from_str(&json)?)
 }
 
 /// Raises this process's limit on open files, which the servers inherit, to what is needed.
@@ -283,12 +307,19 @@ fn allow_open_files(clients: u32) -> Result<()> {
 
 /// Starts a server: ours, or the one that takes its place.
 async fn start_server(plan: &Plan, name: &str) -> Result<Server> {
-    let Some((_, other)) = plan.others.iter().find(|(technique, _)| technique == name) else {
-        return Ok(Server::start(name).await);
-    };
-    let mut command = tokio::process::Command::new("sh");
-    command.arg("-c").arg(format!("exec {other}")).env("PORT", "0").env("QUIET", "1");
-    Ok(Server::spawn(name, &mut command).await)
+    match plan.other(name) {
+        None => Ok(Server::start(name).await),
+        Some(command) => start_other(name, command).await,
+    }
+}
+
+/// Starts somebody else's server. Many a one takes the port 0 for none: it gets one that is free.
+async fn start_other(name: &str, command: &str) -> Result<Server> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut shell = tokio::process::Command::new("sh");
+    shell.arg("-c").arg(format!("exec {command}")).env("QUIET", "1");
+    shell.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
+    Ok(Server::spawn(name, &mut shell).await)
 }
 
 async fn start(plan: &Plan, variant: Variant) -> Result<Running> {
@@ -306,8 +337,9 @@ async fn measure(plan: &Plan) -> Result<Measured> {
     let few = async { anyhow::Ok((rates(plan).await?, distance::measure(plan).await?)) };
     let (quiet, (rates, distances)) = try_join(quiet_time(plan), few).await?;
     let bursts = burst::measure(plan).await?;
+    let beside = beside::measure(plan, &rows).await?;
     let conditions = report::conditions(plan, client_busy);
-    Ok(Measured { conditions, rows, quiet, rates, distances, bursts })
+    Ok(Measured { conditions, rows, quiet, rates, distances, bursts, beside })
 }
 
 /// An update's cost: all rounds of all techniques, and how busy the clients were.
@@ -375,7 +407,7 @@ async fn rates(plan: &Plan) -> Result<Vec<Point>> {
             let begin = begin(*variant);
             let moments = at_random(rate, begin + length);
             let it = running.watch(moments, begin, length).await?;
-            if it.lost + it.twice > 0 {
+            if it.lost + it.twice > 0 && plan.other(variant.server).is_none() {
                 bail!("{}: {} lost, {} twice", variant.name(), it.lost, it.twice);
             }
             let (bytes, cpu) = ((it.up + it.down) / it.minutes, it.cpu / it.minutes);

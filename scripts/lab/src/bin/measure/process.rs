@@ -81,5 +81,5 @@ pub fn stay_on_core(choose: impl Fn(usize) -> bool) -> Result<()> {
 /// Only Linux lets a program choose its cores.
 #[cfg(not(target_os = "linux"))]
 pub fn stay_on_core(_: impl Fn(usize) -> bool) -> Result<()> {
-    anyhow::bail!("--one-core works on Linux only")
+    anyhow::bail!("only Linux lets a program choose its cores")
 }
