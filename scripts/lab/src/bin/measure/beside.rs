@@ -4,29 +4,30 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use lab::Server;
-use lab::cutter::Cutter;
-use rand::{SeedableRng as _, rngs::StdRng};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clients::{self, Publisher};
 use crate::figures::{Beside, Row, Variant};
 use crate::running::{Running, evenly};
 use crate::{Plan, begin, root, start_other, start_server};
 
-/// How often connections are cut, and how long that may take.
-const CUTS: usize = 20;
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The time between two updates meanwhile.
-const EVERY: Duration = Duration::from_millis(20);
+/// How often a client's connection is cut, and the time between two updates meanwhile.
+pub const CUTS: u64 = 20;
+pub const EVERY: Duration = Duration::from_millis(20);
 /// How many clients read in a burst, and how often a polling one asks.
 const READERS: u32 = 10;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How many updates a burst has, and their size in bytes: 8 MB. (A body may have 4 KiB.)
-const BURST: u64 = 2_000;
-const BYTES: usize = 4_000;
+const BURST: u32 = 2_000;
+pub const BYTES: usize = 4_000;
+/// The time between two of them: no more than 1,000, which are kept, between two polls.
+const PACE: Duration = Duration::from_millis(2);
 
 /// Each of the variants, as ours and as the naive server, where there is a Node to run it.
 pub async fn measure(plan: &Plan, rows: &[Row]) -> Result<Vec<Beside>> {
@@ -45,18 +46,36 @@ pub async fn measure(plan: &Plan, rows: &[Row]) -> Result<Vec<Beside>> {
     let all = || all().filter(|(_, is_naive)| has_node || !is_naive);
     plan.say(format!("{CUTS} cuts, of a client of each server"));
     let cuts = try_join_all(all().map(|(variant, is_naive)| cut(plan, variant, is_naive))).await?;
-    let mut beside = Vec::new();
-    for ((variant, is_naive), cuts) in all().zip(cuts) {
+    let mut cpu = Vec::new();
+    for (variant, is_naive) in all() {
         let name = variant.name();
-        let whose = if is_naive { "the naive server" } else { "ours" };
-        plan.say(format!("bursts, and a client that reads nothing: {name}, {whose}"));
-        let row = rows.iter().find(|row| row.name == name).map(|row| row.cpu);
-        let cpu = if is_naive { cpu(plan, variant).await? } else { row.unwrap_or_default() };
-        let mut it = burst(plan, variant, is_naive).await.context(name)?;
-        (it.cuts, it.published, it.lost, it.twice) = cuts;
-        beside.push(Beside { cpu, ..it });
+        if is_naive {
+            plan.say(format!("a round of the naive server: {name}"));
+            cpu.push(round(plan, variant).await.with_context(|| name)?);
+        } else {
+            let row = rows.iter().find(|row| row.name == name);
+            cpu.push(row.map(|row| row.cpu).context("it was measured before")?);
+        }
     }
-    Ok(beside)
+    let mut bursts = Vec::new();
+    for variant in plan.variants.iter().filter(|variant| !variant.bare) {
+        plan.say(format!("bursts, and a client that reads nothing: {}", variant.server));
+        if has_node {
+            let both = try_join(burst(plan, *variant, false), burst(plan, *variant, true));
+            bursts.extend(<[Beside; 2]>::from(both.await.context(variant.server)?));
+        } else {
+            bursts.push(burst(plan, *variant, false).await.context(variant.server)?);
+        }
+    }
+    let all = bursts.into_iter().zip(cuts).zip(cpu);
+    let all = all.map(|((it, [published, lost, twice]), cpu)| Beside {
+        published,
+        lost,
+        twice,
+        cpu,
+        ..it
+    });
+    Ok(all.collect())
 }
 
 async fn server(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Server> {
@@ -67,33 +86,53 @@ async fn server(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Server>
     start_other(variant.server, &format!("node '{}'", file.display())).await
 }
 
-/// One client, whose connections are cut at random moments, and which comes back after each cut: how
-/// many cuts, and how many updates were published, lost and received twice.
-async fn cut(plan: &Plan, variant: Variant, is_naive: bool) -> Result<(u64, u64, u64, u64)> {
+/// One client, whose connection is cut at random moments, and which comes back after each cut: how
+/// many updates were published, lost and received twice.
+async fn cut(plan: &Plan, variant: Variant, is_naive: bool) -> Result<[u64; 3]> {
     let variant = Variant { poll_interval: POLL_INTERVAL, ..variant };
     let server = server(plan, variant, is_naive).await?;
     let port = server.port();
-    let cutter = Cutter::start(port, StdRng::from_rng(&mut rand::rng())).await;
-    let mut running = Running::start_where(variant, vec![server], &[cutter.port], 1, true).await?;
+    let (scissors, _) = broadcast::channel(1);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let way = listener.local_addr()?.port();
+    let passing = spawn_local(pass_all(listener, port, scissors.clone()));
+    let mut running = Running::start_where(variant, vec![server], &[way], 1, true).await?;
     let mut publisher = Publisher::connect(port).await?;
-    let before = cutter.cuts();
-    let mut updates = 0;
-    let publishing = async {
-        while cutter.cuts() < before + CUTS {
-            publisher.publish(false).await?;
-            updates += 1;
-            sleep(EVERY).await;
+    let cutting = spawn_local(async move {
+        for _ in 0..CUTS {
+            sleep((clients::AWAY * 2).mul_f64(0.5 + rand::random::<f64>())).await;
+            while scissors.send(()).is_err() {
+                sleep(Duration::from_millis(10)).await; // until there is a connection
+            }
         }
-        anyhow::Ok(())
-    };
-    timeout(PATIENCE, publishing).await.unwrap_or(Ok(()))?;
-    let cuts = cutter.cuts() - before;
+    });
+    let mut updates = 0;
+    while !cutting.is_finished() {
+        publisher.publish(false).await?;
+        updates += 1;
+        sleep(EVERY).await;
+    }
     let lost = running.all_received(updates).await?;
-    Ok((cuts as u64, updates, lost, running.tally.twice.get()))
+    passing.abort();
+    Ok([updates, lost, running.tally.twice.get()])
+}
+
+/// Passes connections on to this port, until they are cut.
+async fn pass_all(listener: TcpListener, port: u16, scissors: broadcast::Sender<()>) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let mut cut = scissors.subscribe();
+        spawn_local(async move {
+            let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+            tokio::select! {
+                _ = copy_bidirectional(&mut client, &mut server) => {}
+                _ = cut.recv() => {}
+            }
+        });
+    }
 }
 
 /// What a server takes for a delivery, as in a round of ours.
-async fn cpu(plan: &Plan, variant: Variant) -> Result<f64> {
+async fn round(plan: &Plan, variant: Variant) -> Result<f64> {
     let server = server(plan, variant, true).await?;
     let port = server.port();
     let mut running =
@@ -119,10 +158,12 @@ async fn burst(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Beside> 
         if number == 1 {
             idle = Some(spawn_local(clients::never_read(port, variant.server)));
         }
-        for _ in 0..BURST {
+        let start = Instant::now();
+        for update in 0..BURST {
+            sleep_until(start + PACE * update).await;
             publisher.publish(false).await?;
         }
-        missing = running.all_received(BURST * (number as u64 + 1)).await?;
+        missing = running.all_received(u64::from(BURST) * (number as u64 + 1)).await?;
         *after = running.resident()?;
     }
     if let Some(idle) = idle {
@@ -131,12 +172,11 @@ async fn burst(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Beside> 
     Ok(Beside {
         name: variant.server.into(),
         is_naive,
-        cuts: 0,
         published: 0,
         lost: 0,
         twice: 0,
         memory,
-        updates: BURST * 2,
+        updates: u64::from(BURST) * 2,
         clients: READERS,
         missing,
         cpu: 0.0,

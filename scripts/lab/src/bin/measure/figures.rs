@@ -114,9 +114,8 @@ pub struct Burst {
 pub struct Beside {
     pub name: String,
     pub is_naive: bool,
-    /// How often a client's connection was cut, how many updates were published meanwhile, and how
-    /// many of them the client has not had, or had more than once.
-    pub cuts: u64,
+    /// How many updates were published while a client's connection was cut again and again, and how
+    /// many of them it has not had, or had more than once.
     pub published: u64,
     pub lost: u64,
     pub twice: u64,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use sysinfo::System;
 
 use crate::Plan;
+use crate::beside::{BYTES, CUTS, EVERY};
 use crate::clients::{AWAY, MESSAGE};
 use crate::figures::{
     Beside, Burst, Conditions, Distance, Measured, Quiet, RATES, Row, What, crossing, polling,
@@ -420,9 +421,9 @@ fn beside(measured: &Measured) -> String {
     let is_ours = |it: &&Beside| !it.is_naive;
     let head = [
         "",
-        "lost at 20 cuts",
+        &format!("lost at {CUTS} cuts"),
         "received twice",
-        "memory: start, burst, with one that does not read",
+        "memory: start → burst → and one that does not read",
         "lost to the others",
         "CPU for 1,000 deliveries",
     ];
@@ -471,16 +472,17 @@ fn beside(measured: &Measured) -> String {
     let first = &measured.beside[0];
     format!(
         "{words}\n\n{}\n`scripts/measure.sh --naive`, {}: loopback. *Cuts*: one client, an update every \
-         20 ms; a proxy cuts its connections at random bytes, {} times, and it comes back after {} ms, with \
-         its cursor. *Memory*: resident; {} clients read a burst of {} updates of 4,000 bytes, then as \
+         {} ms; its connection is cut {CUTS} times, at random moments, and it comes back after {} ms, with \
+         its cursor. *Memory*: resident; {} clients read a burst of {} updates of {} bytes, then as \
          many again while one more client reads nothing; polling every second. *Lost to the others*: \
          deliveries of both bursts. *CPU*: as in the table above. {}.\n",
         markdown(&head.map(str::to_owned), &lines),
         measured.conditions.date,
-        measured.beside.iter().map(|it| it.cuts).min().unwrap_or_default(),
+        EVERY.as_millis(),
         AWAY.as_millis(),
         first.clients,
         count(first.updates as f64 / 2.0),
+        count(BYTES as f64),
         measured.conditions.machine,
     )
 }
