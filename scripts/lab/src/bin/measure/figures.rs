@@ -69,7 +69,7 @@ pub struct Quiet {
 }
 
 /// What a client costs in a minute with so many updates.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Point {
     pub name: String,
     pub rate: f64,

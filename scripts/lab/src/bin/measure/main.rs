@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join_all, try_join3};
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::{SERVERS, Server};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -39,18 +39,19 @@ struct Options {
     /// How many clients listen
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
-    /// How many updates are counted in each round; with polling, as many as make whole intervals
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    updates: u64,
+    /// How many updates are counted in each round, as many more as make whole intervals of polling
+    /// [default: 50, with --redis 25]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    updates: Option<u32>,
     /// The time between two updates
     #[arg(long, default_value = "200ms", value_parser = duration)]
     every: Duration,
-    /// The time between two requests of a polling client
-    #[arg(long, default_value = "5s", value_parser = duration)]
-    poll_interval: Duration,
-    /// How often an update's cost is measured; the table shows medians
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// The time between two requests of a polling client [default: 5s, with --redis 1s]
+    #[arg(long, value_parser = duration)]
+    poll_interval: Option<Duration>,
+    /// How often an update's cost is measured; the table shows medians [default: 3, with --redis 2]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     /// How long a quiet time is watched; 75 s are whole periods of every technique, 0s leaves it out
     #[arg(long, default_value = "75s", value_parser = duration)]
     idle: Duration,
@@ -156,7 +157,10 @@ impl Plan {
         let (all, quick) = (options.all || options.readme, options.quick);
         let seconds = Duration::from_secs;
         let is_asked = |server: &&str| options.techniques.iter().any(|name| name == server);
-        let poll_interval = if quick { seconds(1) } else { options.poll_interval };
+        let (updates, poll_interval, rounds) =
+            if options.redis { (25, seconds(1), 2) } else { (50, seconds(5), 3) };
+        let poll_interval =
+            if quick { Some(seconds(1)) } else { options.poll_interval }.unwrap_or(poll_interval);
         let variant = |server| Variant { server, poll_interval, bare: false };
         let mut variants: Vec<_> = SERVERS.into_iter().filter(is_asked).map(variant).collect();
         let mut in_pictures = variants.clone();
@@ -167,7 +171,7 @@ impl Plan {
             in_pictures.insert(1, Variant { poll_interval: seconds(1), ..variants[0] });
         }
         // Whole intervals of a polling client, so that none counts more than another.
-        let length = options.every * u32::try_from(options.updates).expect("it is limited");
+        let length = options.every * options.updates.unwrap_or(updates);
         let whole = (length.as_secs_f64() / poll_interval.as_secs_f64()).ceil().max(1.0);
         let length = if quick { seconds(2) } else { poll_interval.mul_f64(whole) };
         let rates = match &options.rates[..] {
@@ -190,7 +194,7 @@ impl Plan {
             every: options.every,
             poll_interval,
             length,
-            rounds: if quick { 1 } else { options.rounds },
+            rounds: if quick { 1 } else { options.rounds.unwrap_or(rounds) },
             idle: if quick && !options.idle.is_zero() { seconds(25) } else { options.idle },
             rates: rates.into_iter().map(|rate| (rate, window(rate))).collect(),
             distances: match &options.rtt[..] {
@@ -229,8 +233,8 @@ impl Plan {
 fn main() -> Result<()> {
     let options = Options::parse();
     let plan = Plan::new(&options);
-    // All techniques at once, in a quiet time and at a rate; or each behind a line, with three.
-    let most = plan.bursts.iter().copied().chain([options.clients.saturating_mul(20)]).max();
+    // All techniques at once, in a quiet time, at several rates, and behind a line (with three each).
+    let most = plan.bursts.iter().copied().chain([options.clients.saturating_mul(40)]).max();
     allow_open_files(most.expect("there is one at least"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if options.redis {
@@ -334,8 +338,13 @@ async fn measure(plan: &Plan) -> Result<Measured> {
     ensure!(!plan.variants.is_empty(), "there is nothing to measure");
     plan.progress.enable_steady_tick(Duration::from_millis(500));
     let (rows, client_busy) = rounds(plan).await?;
-    let few = async { anyhow::Ok((rates(plan).await?, distance::measure(plan).await?)) };
-    let (quiet, (rates, distances)) = try_join(quiet_time(plan), few).await?;
+    let (few, many): (Vec<_>, Vec<_>) = plan.rates.iter().partition(|(rate, _)| *rate < 30.0);
+    let few = try_join_all(few.into_iter().map(|(rate, length)| at_rate(plan, rate, length)));
+    let (quiet, distances, few) = try_join3(quiet_time(plan), distance::measure(plan), few).await?;
+    let mut rates = few.concat();
+    for (rate, length) in many {
+        rates.extend(at_rate(plan, rate, length).await?);
+    }
     let bursts = burst::measure(plan).await?;
     let beside = beside::measure(plan, &rows).await?;
     let conditions = report::conditions(plan, client_busy);
@@ -398,25 +407,21 @@ async fn quiet_time(plan: &Plan) -> Result<Vec<Quiet>> {
     try_join_all(all).await
 }
 
-/// What a client costs at each rate, all techniques at once; updates come at random moments.
-async fn rates(plan: &Plan) -> Result<Vec<Point>> {
-    let mut points = Vec::new();
-    for &(rate, length) in &plan.rates {
-        let all = plan.in_pictures.iter().map(|variant| async {
-            let mut running = start(plan, *variant).await?;
-            let begin = begin(*variant);
-            let moments = at_random(rate, begin + length);
-            let it = running.watch(moments, begin, length).await?;
-            if it.lost + it.twice > 0 && plan.other(variant.server).is_none() {
-                bail!("{}: {} lost, {} twice", variant.name(), it.lost, it.twice);
-            }
-            let (bytes, cpu) = ((it.up + it.down) / it.minutes, it.cpu / it.minutes);
-            Ok(Point { name: variant.name(), rate: it.updates / it.minutes, bytes, cpu })
-        });
-        plan.say(format!("{rate} updates a minute, for {length:?}; and a quiet time"));
-        points.extend(try_join_all(all).await?);
-    }
-    Ok(points)
+/// What a client costs at a rate, all techniques at once; updates come at random moments.
+async fn at_rate(plan: &Plan, rate: f64, length: Duration) -> Result<Vec<Point>> {
+    plan.say(format!("{rate} updates a minute, for {length:?}"));
+    let all = plan.in_pictures.iter().map(|variant| async {
+        let mut running = start(plan, *variant).await?;
+        let begin = begin(*variant);
+        let moments = at_random(rate, begin + length);
+        let it = running.watch(moments, begin, length).await?;
+        if it.lost + it.twice > 0 && plan.other(variant.server).is_none() {
+            bail!("{}: {} lost, {} twice", variant.name(), it.lost, it.twice);
+        }
+        let (bytes, cpu) = ((it.up + it.down) / it.minutes, it.cpu / it.minutes);
+        Ok(Point { name: variant.name(), rate: it.updates / it.minutes, bytes, cpu })
+    });
+    try_join_all(all).await
 }
 
 #[cfg(test)]
@@ -425,8 +430,7 @@ mod tests {
     use figures::What;
 
     fn kept() -> Measured {
-        let json = include_str!("../../../../pictures/measured.json");
-        serde_json::from_str(json).expect("scripts/measure.sh has written it")
+        super::kept(&report::MEASURED).expect("scripts/measure.sh --readme has written it")
     }
 
     /// The pictures' lines are calculated, their points were measured.
@@ -435,7 +439,7 @@ mod tests {
         let measured = kept();
         let rates = measured.names().len() * 5;
         assert!(measured.rates.len() >= rates, "five rates or more");
-        for (what, most) in [(What::Bytes, 1.25), (What::Cpu, 2.0)] {
+        for (what, most) in [(What::Bytes, 1.1), (What::Cpu, 2.0)] {
             let costs = measured.costs(what);
             for point in &measured.rates {
                 let value = if what == What::Bytes { point.bytes } else { point.cpu };
@@ -454,7 +458,10 @@ mod tests {
         let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
         let readme = read("README.md");
         let part = report::part(&measured).expect("it is complete");
-        let again = report::into_readme(&readme, report::MEASURED, &part).expect("it has markers");
+        let again = report::MEASURED.into_readme(&readme, &part).expect("it has markers");
+        let engine = super::kept(&report::ENGINE).expect("--redis --readme has written it");
+        let again = report::ENGINE.into_readme(&again, &calculation::engine(&engine));
+        let again = again.expect("it has markers");
         assert!(readme == again, "scripts/measure.sh --again writes it from the figures");
         for (name, svg) in picture::all(&measured) {
             assert!(

@@ -470,6 +470,7 @@ fn beside(measured: &Measured) -> String {
         ),
     };
     let first = &measured.beside[0];
+    let most_updates = measured.beside.iter().map(|it| it.updates).max().unwrap_or_default();
     format!(
         "{words}\n\n{}\n`scripts/measure.sh --naive`, {}: loopback. *Cuts*: one client, an update every \
          {} ms; its connection is cut {CUTS} times, at random moments, and it comes back after {} ms, with \
@@ -481,7 +482,7 @@ fn beside(measured: &Measured) -> String {
         EVERY.as_millis(),
         AWAY.as_millis(),
         first.clients,
-        count(first.updates as f64 / 2.0),
+        count(most_updates as f64 / 2.0),
         count(BYTES as f64),
         measured.conditions.machine,
     )
@@ -655,14 +656,14 @@ pub fn part(measured: &Measured) -> Option<String> {
              ### An update, and a quiet minute\n\n\
              {}\n{}\n\n{}\n\n\
              ![Latency and bytes of the four techniques](scripts/pictures/measured.svg)\n\n\
-             {meaning}\n\
              ### At a distance\n\n\
              ![Latency over the round trip](scripts/pictures/distance.svg)\n\n\
              {}\n\
              `scripts/all.sh` starts the four servers behind such lines: the comparison has a slider, \
              *Distance to the server*.\n\n\
              ### What one core takes\n\n{}\n\
-             ### What the naive servers lose\n\n{NAIVE}\n\n{}",
+             ### What the naive servers lose\n\n{NAIVE} {}\n\
+             ### In words\n\n{meaning}",
             crossings(measured, What::Bytes),
             crossings(measured, What::Cpu),
             said(&measured.conditions, "as under the table below; all techniques at once."),
