@@ -29,7 +29,8 @@ pub fn engine(engine: &Engine) -> String {
         said(&engine.conditions, &conditions)
     );
     if let Some(calculation) = calculation(engine) {
-        text += &format!("\n\n### A million clients: a calculation\n\n{calculation}");
+        text += "\n\n### A million clients: a calculation\n\n";
+        text += &calculation;
     }
     text
 }

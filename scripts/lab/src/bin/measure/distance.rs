@@ -54,7 +54,7 @@ async fn one(plan: &Plan, variant: Variant, rtt: Duration) -> Result<Distance> {
     let second = running.tally.second.borrow().value_at_quantile(0.5) as f64 / 1e3;
     Ok(Distance {
         name: variant.name(),
-        rtt: rtt.as_secs_f64() * 1e3,
+        rtt: u32::try_from(rtt.as_millis())?,
         latency: running.latency([0.5, 0.99]),
         first: first.map(|first| median(first.iter().map(|it| it.as_secs_f64() * 1e3))),
         second,

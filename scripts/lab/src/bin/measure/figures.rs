@@ -82,7 +82,7 @@ pub struct Point {
 #[derive(Serialize, Deserialize)]
 pub struct Distance {
     pub name: String,
-    pub rtt: f64,
+    pub rtt: u32,
     /// p50 and p99 of an update that comes alone.
     pub latency: [f64; 2],
     /// From connecting to the first update, p50; where it came.

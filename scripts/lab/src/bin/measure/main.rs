@@ -35,6 +35,7 @@ use running::{Running, Watched, at_random, evenly};
 
 /// Measures what each real-time technique costs on this machine.
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option by itself")]
 struct Options {
     /// How many clients listen
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
@@ -287,7 +288,7 @@ fn write_readme(measured: &Measured) -> Result<()> {
 fn into_readme(part: &report::Part, text: &str) -> Result<()> {
     let path = root().join("README.md");
     let readme = std::fs::read_to_string(&path)?;
-    write(&path, &part.into_readme(&readme, text)?)
+    write(&path, &part.put_into(&readme, text)?)
 }
 
 /// The figures that are kept of a part.
@@ -458,9 +459,9 @@ mod tests {
         let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
         let readme = read("README.md");
         let part = report::part(&measured).expect("it is complete");
-        let again = report::MEASURED.into_readme(&readme, &part).expect("it has markers");
+        let again = report::MEASURED.put_into(&readme, &part).expect("it has markers");
         let engine = super::kept(&report::ENGINE).expect("--redis --readme has written it");
-        let again = report::ENGINE.into_readme(&again, &calculation::engine(&engine));
+        let again = report::ENGINE.put_into(&again, &calculation::engine(&engine));
         let again = again.expect("it has markers");
         assert!(readme == again, "scripts/measure.sh --again writes it from the figures");
         for (name, svg) in picture::all(&measured) {

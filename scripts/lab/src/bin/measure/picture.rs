@@ -1,5 +1,7 @@
 //! The pictures: on logarithmic axes, and readable on a light and on a dark ground.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow};
 use plotters::coord::ranged1d::{KeyPointHint, Ranged};
 use plotters::prelude::*;
@@ -29,7 +31,7 @@ pub fn all(measured: &Measured) -> Vec<(&'static str, Result<String>)> {
             .push(("bytes.svg", finished(LINES, |area| crossover(area, measured, What::Bytes))));
         pictures.push(("cpu.svg", finished(LINES, |area| crossover(area, measured, What::Cpu))));
     }
-    if measured.distances.iter().any(|it| it.rtt > 0.0) {
+    if measured.distances.iter().any(|it| it.rtt > 0) {
         pictures
             .push(("distance.svg", finished(LINES, |area| distance(area, &measured.distances))));
     }
@@ -80,7 +82,7 @@ struct Line {
     name: String,
     colour: RGBColor,
     width: u32,
-    line: Vec<(f64, f64)>,
+    path: Vec<(f64, f64)>,
     points: Vec<(f64, f64)>,
 }
 
@@ -109,7 +111,7 @@ fn crossover(area: &Area, measured: &Measured, what: What) -> Drawn {
         let [from, to] = RATES.map(f64::log10);
         // Few steps: between two, a pixel up or down is not seen.
         let rates = (0..=30).map(|step| from + (to - from) * f64::from(step) / 30.0);
-        let line = rates.map(|rate| (rate, cost.at(10_f64.powf(rate)).log10())).collect();
+        let path = rates.map(|rate| (rate, cost.at(10_f64.powf(rate)).log10())).collect();
         let own = measured.rates.iter().filter(|point| point.name == *name && point.rate > 0.0);
         let figure = |point: &crate::figures::Point| match what {
             What::Bytes => point.bytes,
@@ -120,7 +122,7 @@ fn crossover(area: &Area, measured: &Measured, what: What) -> Drawn {
             name: name.to_owned(),
             colour: colour(name),
             width: width(name),
-            line,
+            path,
             points,
         });
     }
@@ -142,19 +144,17 @@ fn distance(area: &Area, distances: &[Distance]) -> Drawn {
     for name in names {
         let mut line = |name: String, of: &str, width, figure: fn(&Distance) -> f64| {
             let own = distances.iter().filter(|it| it.name == of);
-            let points: Vec<_> = own.map(|it| (it.rtt, figure(it).log10())).collect();
-            lines.push(Line { name, colour: colour(of), width, line: points.clone(), points });
+            let points: Vec<_> = own.map(|it| (it.rtt.into(), figure(it).log10())).collect();
+            lines.push(Line { name, colour: colour(of), width, path: points.clone(), points });
         };
         line(name.to_owned(), name, width(name), |it| it.latency[0]);
         if name == "long-polling" {
             line(format!("{name}, second of two"), name, 1, |it| it.second);
         }
     }
-    let longest = distances.iter().map(|it| it.rtt).fold(0.0, f64::max);
-    let mut keys: Vec<f64> = distances.iter().map(|it| it.rtt).collect();
-    keys.sort_by(f64::total_cmp);
-    keys.dedup();
-    let axis = Axis { from: 0.0, to: longest, keys };
+    let keys: BTreeSet<u32> = distances.iter().map(|it| it.rtt).collect();
+    let keys: Vec<f64> = keys.into_iter().map(f64::from).collect();
+    let axis = Axis { from: 0.0, to: keys.last().copied().unwrap_or_default(), keys };
     let rtt = |value: f64| format!("{value} ms");
     let units = [(1e3, "s"), (1.0, "ms")];
     chart(area, "latency, p50", ("round trip", axis, &rtt), &units, &lines)
@@ -168,7 +168,7 @@ fn chart(
     units: &[(f64, &str)],
     lines: &[Line],
 ) -> Drawn {
-    let values = || lines.iter().flat_map(|line| line.line.iter().chain(&line.points));
+    let values = || lines.iter().flat_map(|line| line.path.iter().chain(&line.points));
     let from = values().map(|(_, y)| *y).fold(f64::INFINITY, f64::min).floor();
     let to = values().map(|(_, y)| *y).fold(f64::NEG_INFINITY, f64::max).ceil();
     let text = |size: i32| ("sans-serif", size).into_font().color(&INK);
@@ -192,12 +192,12 @@ fn chart(
         .draw()?;
     let mut names = Vec::new();
     for line in lines {
-        let path = PathElement::new(line.line.clone(), line.colour.stroke_width(line.width));
+        let path = PathElement::new(line.path.clone(), line.colour.stroke_width(line.width));
         chart.draw_series([path])?;
         let size = 3 + i32::from(line.width > 1) + i32::from(line.width > 3);
         let point = |&point: &(f64, f64)| Circle::new(point, size, line.colour.filled());
         chart.draw_series(line.points.iter().map(point))?;
-        let end = chart.backend_coord(line.line.last().ok_or("a line without points")?);
+        let end = chart.backend_coord(line.path.last().ok_or("a line without points")?);
         names.push((end.1 - 8, end.0 + 10, &*line.name, line.colour));
     }
     names.sort_unstable_by_key(|(y, ..)| *y);

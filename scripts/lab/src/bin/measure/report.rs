@@ -1,6 +1,7 @@
 //! What was measured in tables and words, all of them made from the figures: no sentence can
 //! contradict them.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -97,6 +98,9 @@ pub fn all(measured: &Measured) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
+/// What a cell of a table says of a figure.
+type Cell<'a, Figure> = &'a dyn Fn(&Figure) -> String;
+
 /// Makes a Markdown table.
 pub fn markdown(head: &[String], lines: &[(&str, Vec<String>)]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
@@ -116,8 +120,7 @@ pub fn table(measured: &Measured) -> String {
     let quiet = |choose: fn(&Quiet) -> String| {
         move |row: &Row| measured.quiet(&row.name).map_or("not measured".into(), choose)
     };
-    type Cell<'a> = &'a dyn Fn(&Row) -> String;
-    let lines: [(&str, Cell, &str); 12] = [
+    let lines: [(&str, Cell<Row>, &str); 12] = [
         ("latency, p50", &|row| milliseconds(row.latency[0]), ""),
         ("latency, p99", &|row| milliseconds(row.latency[1]), ""),
         ("latency, longest", &|row| milliseconds(row.latency[2]), ""),
@@ -236,16 +239,15 @@ fn crossings(measured: &Measured, what: What) -> String {
     }
     sentences.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     for (_, sentence) in &sentences {
-        text += &format!("{sentence}\n");
+        text += sentence;
+        text += "\n";
     }
     let but = match what {
         What::Bytes => "",
         What::Cpu => " by so much that a second run would show the same",
     };
-    text + &match sentences.is_empty() {
-        true => format!("- No two of these lines cross{but}.\n"),
-        false => format!("- No other two of these lines cross{but}.\n"),
-    }
+    let other = if sentences.is_empty() { "" } else { "other " };
+    text + &format!("- No {other}two of these lines cross{but}.\n")
 }
 
 /// Each once, in their order.
@@ -261,13 +263,12 @@ pub fn unique<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
 
 /// What a distance changes, a line for each technique and figure.
 fn distances(measured: &Measured) -> String {
-    let mut rtts: Vec<f64> = measured.distances.iter().map(|it| it.rtt).collect();
-    rtts.sort_by(f64::total_cmp);
-    rtts.dedup();
+    type Figure = fn(&Distance) -> Option<f64>;
+    let rtts: BTreeSet<u32> = measured.distances.iter().map(|it| it.rtt).collect();
     if rtts.is_empty() {
         return String::new();
     }
-    let figures: [(&str, fn(&Distance) -> Option<f64>); 4] = [
+    let figures: [(&str, Figure); 4] = [
         ("an update, p50", |it| Some(it.latency[0])),
         ("an update, p99", |it| Some(it.latency[1])),
         ("the second of two, p50", |it| Some(it.second)),
@@ -278,7 +279,7 @@ fn distances(measured: &Measured) -> String {
     let mut labels = Vec::new();
     for (what, figure) in figures {
         for name in unique(measured.distances.iter().map(|it| &it.name)) {
-            let at = |rtt: &f64| {
+            let at = |rtt: &u32| {
                 let mut all = measured.distances.iter();
                 let it = all.find(|it| it.name == *name && it.rtt == *rtt);
                 it.and_then(figure).map_or("–".into(), milliseconds)
@@ -302,17 +303,17 @@ fn distances(measured: &Measured) -> String {
 
 /// What to see at the longest distance.
 fn far(measured: &Measured) -> String {
-    let far = measured.distances.iter().map(|it| it.rtt).fold(0.0, f64::max);
+    let far = measured.distances.iter().map(|it| it.rtt).max().unwrap_or_default();
     let at = |name: &str| measured.distances.iter().find(|it| it.name == name && it.rtt == far);
     let poll = polling(measured.conditions.poll_interval);
     let all = [at(&poll), at("long-polling"), at("server-sent-events"), at("websockets")];
     let [Some(poll), Some(long), Some(stream), Some(socket)] = all else { return String::new() };
-    if far == 0.0 {
+    if far == 0 {
         return String::new();
     }
     let first: Option<Vec<f64>> = [poll, long, stream, socket].iter().map(|it| it.first).collect();
     let Some(first) = first else { return String::new() };
-    let trips = |milliseconds: f64| format!("{:.2}", milliseconds / far);
+    let trips = |milliseconds: f64| format!("{:.2}", milliseconds / f64::from(far));
     format!(
         "What to see, at {far} ms: an event needs {} of a round trip to arrive and a frame {}, the second \
          of two as well ({} and {}). A long poll's answer needs {}; but a second update has to wait until \
@@ -339,16 +340,15 @@ fn bursts(measured: &Measured) -> String {
         return String::new();
     };
     let names = unique(measured.bursts.iter().map(|it| &it.name));
-    type Cell = fn(&Burst) -> String;
-    let figures: [(&str, Cell); 6] = [
-        ("deliveries a second", |it| count(it.deliveries)),
-        ("requests answered a second", |it| count(it.requests)),
-        ("latency, p50, p99", |it| {
+    let figures: [(&str, Cell<Burst>); 6] = [
+        ("deliveries a second", &|it| count(it.deliveries)),
+        ("requests answered a second", &|it| count(it.requests)),
+        ("latency, p50, p99", &|it| {
             format!("{}, {}", milliseconds(it.latency[0]), milliseconds(it.latency[1]))
         }),
-        ("the core is busy", |it| percent(Some(it.busy))),
-        ("of that, in the kernel", |it| percent(it.kernel)),
-        ("memory per idle client", |it| format!("{} KB", figure(it.memory / 1e3))),
+        ("the core is busy", &|it| percent(Some(it.busy))),
+        ("of that, in the kernel", &|it| percent(it.kernel)),
+        ("memory per idle client", &|it| format!("{} KB", figure(it.memory / 1e3))),
     ];
     let mut head = vec!["on one core".to_owned()];
     head.extend(names.iter().map(|name| (*name).to_owned()));
@@ -379,26 +379,25 @@ fn bursts(measured: &Measured) -> String {
     let kernel = measured.bursts.iter().filter_map(|it| it.kernel);
     let (least, most) =
         kernel.fold((1.0, 0.0), |(least, most): (f64, f64), it| (least.min(it), most.max(it)));
-    let kernel = match least > most {
-        true => String::new(),
-        false => format!(
+    let kernel = if least > most {
+        String::new()
+    } else {
+        format!(
             " Of the servers' time {} to {} are the kernel's, which sends and receives.",
             percent(Some(least)),
             percent(Some(most))
-        ),
+        )
     };
-    let idle: Vec<_> = measured.bursts.iter().filter(|it| it.busy < 0.9).collect();
-    let idle = match idle.is_empty() {
-        true => String::new(),
-        false if busiest < 0.9 => {
-            " No core was busy all the time: the clients, on the other core, \
-            were the limit, so that a server can do more than was seen."
-                .into()
+    let least_busy = measured.bursts.iter().map(|it| it.busy).fold(1.0, f64::min);
+    let idle = match (busiest, least_busy) {
+        (0.9.., 0.9..) => "",
+        (0.9.., _) => {
+            " Where the core was busy for less than 90 % of the time, the clients, on the other core, \
+             were the limit: there a server can do more than was seen."
         }
-        false => {
-            " Where the core was busy for less than 90 % of the time, the clients, on the other \
-            core, were the limit: there a server can do more than was seen."
-                .into()
+        _ => {
+            " No core was busy all the time: the clients, on the other core, were the limit. A server \
+             can do more than was seen."
         }
     };
     let clients = clients.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -418,7 +417,6 @@ fn beside(measured: &Measured) -> String {
     if measured.beside.is_empty() {
         return String::new();
     }
-    let is_ours = |it: &&Beside| !it.is_naive;
     let head = [
         "",
         &format!("lost at {CUTS} cuts"),
@@ -441,9 +439,9 @@ fn beside(measured: &Measured) -> String {
             milliseconds(it.cpu),
         ]
     };
-    let names = measured.beside.iter().map(|it| match it.is_naive {
-        true => format!("{}, naive", it.name),
-        false => format!("{}, ours", it.name),
+    let names = measured.beside.iter().map(|it| {
+        let whose = if it.is_naive { "naive" } else { "ours" };
+        format!("{}, {whose}", it.name)
     });
     let names: Vec<_> = names.collect();
     let lines: Vec<_> =
@@ -455,19 +453,19 @@ fn beside(measured: &Measured) -> String {
         let of = measured.beside.iter().filter(|it| it.is_naive == naive);
         megabytes(of.map(|it| it.memory[2] - it.memory[0]).fold(0.0, f64::max))
     };
-    let published: u64 = measured.beside.iter().filter(is_ours).map(|it| it.published).sum();
-    let words = match measured.beside.iter().any(|it| it.is_naive) {
-        false => "There was no Node, so that the naive servers' lines are missing.".into(),
-        true => format!(
+    let words = if measured.beside.iter().any(|it| it.is_naive) {
+        format!(
             "Altogether, at their cuts: ours lost {} of {}, the naive ones {} of {}. After both bursts ours \
              had at most {} MB more than at the start, the naive ones up to {} MB.",
             count(sum(false, |it| it.lost) as f64),
-            count(published as f64),
+            count(sum(false, |it| it.published) as f64),
             count(sum(true, |it| it.lost) as f64),
             count(sum(true, |it| it.published) as f64),
             most(false),
             most(true),
-        ),
+        )
+    } else {
+        "There was no Node, so that the naive servers' lines are missing.".into()
     };
     let first = &measured.beside[0];
     let most_updates = measured.beside.iter().map(|it| it.updates).max().unwrap_or_default();
@@ -630,7 +628,7 @@ pub const ENGINE: Part = Part {
 
 impl Part {
     /// The README with this part written again.
-    pub fn into_readme(&self, readme: &str, text: &str) -> Result<String> {
+    pub fn put_into(&self, readme: &str, text: &str) -> Result<String> {
         let [begin, end] = self.markers;
         let missing = "README.md has no such line: ";
         let (before, rest) =
