@@ -23,14 +23,15 @@ pub fn place(servers: Option<u32>) -> String {
 pub fn engine(engine: &Engine) -> String {
     let conditions = format!("{} {}", usual(&engine.conditions), engine.redis);
     let mut text = format!(
-        "{}\n{}\n\n{}",
+        "{}\n{}\n{}",
         words(engine).unwrap_or_default(),
         table(engine),
         said(&engine.conditions, &conditions)
     );
     if let Some(calculation) = calculation(engine) {
-        text += "\n\n### A million clients: a calculation\n\n";
+        text += "\n\n";
         text += &calculation;
+        text += "\n";
     }
     text
 }
@@ -55,10 +56,10 @@ fn words(engine: &Engine) -> Option<String> {
     };
     Some(format!(
         "What the way through Redis costs: an event takes {} (p50), {way} in memory. Redis takes {} of \
-         its processor for each update with {fewest} reading it, and {} with {most}, however many \
-         clients they have.\n",
+         its processor for each update that {} read, and {} with {most}, however many clients they have.\n",
         milliseconds(shared.latency[0]),
         milliseconds(shared.redis),
+        if fewest == 1 { "1 server has to".into() } else { format!("{fewest} servers") },
         milliseconds(find(engine, Some(most))?.redis),
     ))
 }
@@ -113,8 +114,8 @@ fn calculation(engine: &Engine) -> Option<String> {
     let update = append + reader * servers;
     let wire = few.down + HEADERS;
     Some(format!(
-        "This is a calculation with the figures above, not a measurement: a million clients with event \
-         streams, and one update a second that all of them get.\n\n\
+        "**A million clients.** This is a calculation with the figures above, not a measurement: a \
+         million clients with event streams, and one update a second that all of them get.\n\n\
          1. *Deliveries.* {few_cpu} of CPU for an update to {clients} clients ({fewest_place}) are \
             {delivery} µs for one delivery. A million of them a second: {cores} cores that do nothing \
             else.\n\

@@ -234,13 +234,12 @@ impl Measured {
             let name = &*point.name;
             let interval = name.strip_prefix("polling every ").and_then(|it| it.split(' ').next());
             let interval: Option<f64> = interval.and_then(|seconds| seconds.parse().ok());
-            // A shorter interval is more of the same: as many times what a quiet minute costs.
+            // What an update costs is measured at one of them.
             let main = interval.map_or(name.into(), |_| polling(self.conditions.poll_interval));
-            let times = interval.map_or(1.0, |it| self.conditions.poll_interval / it);
-            let (Some(row), Some(quiet)) = (self.row(&main), self.quiet(&main)) else { continue };
+            let (Some(row), Some(waits)) = (self.row(&main), self.quiet(&main)) else { continue };
             let (update, quiet) = match what {
-                What::Bytes => (row.up + row.down, quiet.up + quiet.down),
-                What::Cpu => (row.cpu, quiet.cpu), // ms for 1,000 are µs for one
+                What::Bytes => (row.up + row.down, waits.up + waits.down),
+                What::Cpu => (row.cpu, waits.cpu), // ms for 1,000 are µs for one
             };
             let silence = match name {
                 "long-polling" => Some(25.0),
@@ -251,9 +250,21 @@ impl Measured {
             let rate = 60.0 / self.conditions.every;
             let own = Cost { update: 0.0, quiet, silence }.at(rate);
             let update = (update - own / rate).max(0.0);
-            costs.insert(name.to_owned(), Cost { update, quiet: quiet * times, silence });
+            let own = self.quiet(name).unwrap_or(waits);
+            let quiet = if what == What::Bytes { own.up + own.down } else { own.cpu };
+            costs.insert(name.to_owned(), Cost { update, quiet, silence });
         }
         costs
+    }
+
+    /// How far each point is from its line: so many times one the other.
+    pub fn apart(&self, what: What) -> impl Iterator<Item = (&Point, f64)> {
+        let costs = self.costs(what);
+        self.rates.iter().filter_map(move |point| {
+            let value = if what == What::Bytes { point.bytes } else { point.cpu };
+            let line = costs.get(&point.name)?.at(point.rate);
+            Some((point, (value / line).max(line / value)))
+        })
     }
 
     /// The names in [`Measured::rates`], each once, in their order.

@@ -185,6 +185,13 @@ fn at_rates(measured: &Measured, what: What) -> String {
     markdown(&heads, &lines)
 }
 
+fn amount(what: What, cost: f64) -> String {
+    match what {
+        What::Bytes => format!("{} bytes", count(cost)),
+        What::Cpu => milliseconds(cost / 1e3),
+    }
+}
+
 /// What a picture of costs over the rate tells: its two ends, and one sentence for each crossing.
 fn crossings(measured: &Measured, what: What) -> String {
     let costs = measured.costs(what);
@@ -196,26 +203,17 @@ fn crossings(measured: &Measured, what: What) -> String {
     let end = |rate: f64| {
         let mut sorted = names.clone();
         sorted.sort_by(|one, other| costs[*one].at(rate).total_cmp(&costs[*other].at(rate)));
-        let say = |name: &&str| {
-            let cost = costs[*name].at(rate);
-            let cost = match what {
-                What::Bytes => count(cost),
-                What::Cpu if cost < 10.0 => format!("{cost:.1} µs"),
-                What::Cpu => format!("{} µs", count(cost)),
-            };
-            format!("{name} {cost}")
-        };
-        sorted.iter().map(say).collect::<Vec<_>>().join(", ")
+        let say = |name: &str| format!("{} ({name})", amount(what, costs[name].at(rate)));
+        format!("from {} to {}", say(sorted[0]), say(sorted[sorted.len() - 1]))
     };
-    let costs_what = match what {
-        What::Bytes => "What a client moves in a minute, in bytes, from the least to the most",
-        What::Cpu => {
-            "What a client takes of the server's time in a minute, from the least to the most"
-        }
+    let whose = match what {
+        What::Bytes => "what a client moves in a minute, both ways",
+        What::Cpu => "what a client takes of the server's time in a minute",
     };
     let mut text = format!(
-        "{costs_what}: where little happens ({} updates a minute, left) it is what the waiting costs: \
-         {}. Where much happens ({} a minute, right) it is what each update costs: {}.\n\n",
+        "The picture shows {whose}. On the left, where little happens ({} updates a minute), you see \
+         what waiting costs: {}. On the right, where much happens ({} a minute), you see what the updates \
+         cost: {}.\n\n",
         RATES[0],
         end(RATES[0]),
         RATES[1],
@@ -650,7 +648,7 @@ pub fn part(measured: &Measured) -> Option<String> {
             "![Bytes of a client in a minute, over the rate of updates](scripts/pictures/bytes.svg)\n\n\
              {}\n\
              ![Server time of a client in a minute, over the rate of updates](scripts/pictures/cpu.svg)\n\n\
-             {}\n{CHART} {}\n\n\
+             {}\n{CHART} {} {}\n\n\
              ### An update, and a quiet minute\n\n\
              {}\n{}\n\n{}\n\n\
              ![Latency and bytes of the four techniques](scripts/pictures/measured.svg)\n\n\
@@ -664,6 +662,7 @@ pub fn part(measured: &Measured) -> Option<String> {
              ### In words\n\n{meaning}",
             crossings(measured, What::Bytes),
             crossings(measured, What::Cpu),
+            apart(measured),
             said(&measured.conditions, "as under the table below; all techniques at once."),
             table(measured),
             explained(measured),
@@ -680,6 +679,17 @@ const CHART: &str = "The points were measured, with updates at random moments; t
     costs times their number, and what a quiet minute costs. (Long polling answers after 25 s of silence, and an \
     event stream sends a comment after 15: the more updates, the less of that.) Both axes are \
     logarithmic.";
+
+/// How far the points are from their lines.
+fn apart(measured: &Measured) -> String {
+    let most = |what| measured.apart(what).map(|(_, apart)| apart).fold(1.0, f64::max);
+    format!(
+        "The points and their lines are at most {:.0} % apart in bytes, and a factor of {:.1} in time: what \
+         is done rarely is in no cache, and takes longer.",
+        (most(What::Bytes) - 1.0) * 100.0,
+        most(What::Cpu)
+    )
+}
 
 /// What the naive servers are.
 const NAIVE: &str = "In each technique's folder, `naive/server.mjs` is what everybody writes first, in Node. It \
