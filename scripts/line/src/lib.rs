@@ -182,7 +182,7 @@ mod tests {
         let endless = async {
             let mut sent = 0;
             while sent < 2 * UNDER_WAY {
-                sent += near.write(&[0; PART]).await.expect("it is open");
+                sent += near.write(&[0; 4096]).await.expect("it is open");
             }
         };
         assert!(tokio::time::timeout(10 * RTT, endless).await.is_err(), "it took all");

@@ -225,3 +225,23 @@ pub fn at_random(rate: f64, length: Duration) -> Vec<Duration> {
     });
     moments.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as asked for, in order, with as many long gaps as chance has: one in e is longer than
+    /// the mean.
+    #[test]
+    fn random_moments_are_those_of_a_poisson_process() {
+        let length = Duration::from_secs(600);
+        let moments = at_random(60.0, length);
+        assert_eq!(moments.len(), 600);
+        assert!(moments.is_sorted() && moments.iter().all(|at| *at < length));
+        let gaps = moments.windows(2).map(|pair| pair[1].as_secs_f64() - pair[0].as_secs_f64());
+        let long = gaps.filter(|gap| *gap > 1.0).count() as f64 / 600.0;
+        assert!((long - (-1.0_f64).exp()).abs() < 0.01, "{long}");
+        assert!(at_random(0.1, length).len() == 1 && at_random(0.01, length).is_empty());
+        assert_ne!(moments, at_random(60.0, length), "they are random");
+    }
+}
