@@ -79,7 +79,13 @@ where
 /// All cases of a technique: what it has in common with the others, and its own.
 #[must_use]
 pub fn cases(technique: &str) -> Vec<Case> {
-    let mut cases = vec![
+    let mut cases = in_common();
+    cases.extend(own(technique));
+    cases
+}
+
+fn in_common() -> Vec<Case> {
+    vec![
         case("1.1", basic::it_says_where_it_listens),
         case("1.2", basic::a_message_is_confirmed).for_any(),
         case("1.3 1.4", basic::client_a_reaches_client_b).for_any(),
@@ -137,8 +143,11 @@ pub fn cases(technique: &str) -> Vec<Case> {
         case("", start::a_plain_get_leads_to_the_page),
         case("", start::from_any_folder),
         case("", headers::nothing_outside_of_the_asset_folders),
-    ];
-    cases.extend(match technique {
+    ]
+}
+
+fn own(technique: &str) -> Vec<Case> {
+    match technique {
         "polling" => vec![
             case("1.6", polling::the_newest),
             case("", polling::the_newest_whatever_else_is_asked),
@@ -187,8 +196,7 @@ pub fn cases(technique: &str) -> Vec<Case> {
             case("3.24", websockets::one_line_for_one_thing),
             case("3.25", websockets::nobody_reads_stdout),
         ],
-    });
-    cases
+    }
 }
 
 /// Runs all cases of a technique as tests, and ends the process. Those that take their time run side

@@ -17,19 +17,20 @@ fn main() {
         return mistakes::serve(&mistake);
     }
     let mut trials = vec![
-        Trial::test("ours_keep_everything", || at_once(ours)),
         Trial::test("the_naive_keep_the_first_level", || {
             let has_node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
-            match has_node {
-                Ok(_) => at_once(naive),
-                Err(_) => {
-                    eprintln!("not tried: there is no Node (https://nodejs.org, 20 or newer)");
-                    Ok(())
-                }
+            if has_node.is_ok() {
+                return at_once(naive);
             }
+            eprintln!("not tried: there is no Node (https://nodejs.org, 20 or newer)");
+            Ok(())
         }),
         Trial::test("what_is_no_server_is_a_result", no_server),
     ];
+    trials.extend(
+        SERVERS
+            .map(|name| Trial::test(format!("{name}_keeps_everything"), move || Ok(ours(name)?))),
+    );
     trials.extend(MISTAKES.iter().map(|mistake| {
         let name = mistake.name.replace([' ', ','], "_");
         Trial::test(name, || {
