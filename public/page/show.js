@@ -23,9 +23,14 @@ let asked; // the request of the connection of the moment, while it has no answe
 let url; // its address
 let lastId; // the id of the last event of the stream, which the browser sends when it asks again
 
-// The page is there: its links lead to its neighbours, and it may be compared with them.
+// The page is there: what happens to its connection is drawn too, its links lead to its neighbours,
+// and it may be compared with them.
 export function page() {
   document.documentElement.classList.toggle("framed", window !== window.top);
+  connection.addEventListener("lost", lost);
+  connection.addEventListener("cut", cut);
+  connection.addEventListener("gap", gap);
+  connection.addEventListener("request", beside);
   linkToNeighbours();
   letCompare();
 }
@@ -81,35 +86,35 @@ export function update(update) {
 }
 
 // The connection is over: what was asked has no answer, and what was open is open no more.
-connection.addEventListener("lost", ({ detail: { why, byItself } }) => {
+function lost({ detail: { why, byItself } }) {
   if (byItself && !wire.open) asked ??= outgoingByBrowser(); // its next attempt has failed too
   asked?.lose(why);
   asked = undefined;
   const was = wire.open;
   wire.open = false;
   if (was) wire.gap(why === "no answer" ? "connection lost" : why);
-});
+}
 
-connection.addEventListener("cut", () => {
+function cut() {
   asked?.lose("cable cut");
   asked = undefined;
   wire.open = false;
   wire.gap("cable cut");
-});
+}
 
-connection.addEventListener("gap", () => {
+function gap() {
   wire.gap(GAP);
   list.gap(GAP);
-});
+}
 
 // A request beside the technique's own, such as that of a message.
-connection.addEventListener("request", ({ detail: { method, url, headers, body, answer } }) => {
+function beside({ detail: { method, url, headers, body, answer } }) {
   const request = outgoing(method, url, { headers, body });
   const came = (response) => {
     request.answer(statusLine(response), "muted", answerBytes(response, { method }));
   };
   answer.then(came, () => request.lose("no answer"));
-});
+}
 
 // The browser asks again by itself: with the id of the last event that this stream brought.
 function outgoingByBrowser() {

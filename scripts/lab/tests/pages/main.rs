@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 const RECEIVED: &str = "[...document.querySelectorAll('#updates > [data-id]')].map((row) => {
     const copy = row.cloneNode(true);
     for (const part of copy.querySelectorAll('.age, .event')) part.remove();
-    return copy.textContent;
+    return copy.textContent.trimEnd();
 })";
 
 const STATUS: &str = "document.querySelector('#status').textContent";
@@ -131,6 +131,7 @@ macro_rules! with_each_technique {
     )* };
 }
 
+mod house;
 mod in_each_browser;
 mod promises;
 
