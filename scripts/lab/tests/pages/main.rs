@@ -899,7 +899,7 @@ async fn a_message_from_a_page_of_another_host() {
     let browser = Browser::start().await;
     for name in SERVERS {
         let server = Server::start(name).await;
-        let framing = page_with_a_frame(&server.url("/html/index.html")).await;
+        let framing = page_with_a_frame(&server.url("/html/index.html"), 800).await;
         for (host, accepted) in [("127.0.0.1", true), ("localhost", false)] {
             browser.open(&format!("http://{host}:{framing}/")).await;
             browser.enter_frame(Some("iframe")).await;
@@ -927,9 +927,10 @@ async fn a_message_from_a_page_of_another_host() {
     }
 }
 
-/// Serves a page with a frame, whatever is asked for, and says at which port.
-async fn page_with_a_frame(url: &str) -> u16 {
-    let page = format!("<!doctype html><iframe src='{url}' width=800 height=1200></iframe>");
+/// Serves a page with a frame so many pixels wide, whatever is asked for, and says at which port.
+async fn page_with_a_frame(url: &str, width: u32) -> u16 {
+    let frame = format!("<iframe src='{url}' width={width} height=1200></iframe>");
+    let page = format!("<!doctype html>{frame}");
     let headers = "Content-Type: text/html\r\nConnection: close\r\nContent-Length";
     let answer = format!("HTTP/1.1 200 OK\r\n{headers}: {}\r\n\r\n{page}", page.len());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
