@@ -752,7 +752,9 @@ async fn the_distance() {
     let hidden = "document.querySelector('#distance').hidden";
     assert_eq!(browser.value(hidden).await, true, "there is no slider without lines");
     browser.open(&format!("{}&line={control}", comparison(&ports))).await;
-    browser.until("the slider", &format!("!{hidden}")).await;
+    let ready = format!("!{hidden} && !document.querySelector('#round-trip').disabled");
+    browser.until("the slider", &ready).await;
+    promises::nothing_has_moved(&browser, "the comparison with a slider").await;
     for name in SERVERS {
         browser.enter_frame(Some(&frame(name))).await;
         begin(&browser).await;
