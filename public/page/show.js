@@ -1,7 +1,7 @@
 // What a page calls to show what its technique does. Take each line that begins with `show.` out
 // of a page, and the technique still works: unseen.
 
-import { connection } from "../client/connection.js";
+import { connection, SETTLED } from "../client/connection.js";
 import { answerBytes, eventBytes, frameBytes, requestBytes } from "./bytes.js";
 import { letCompare } from "./compared.js";
 import { linkToNeighbours } from "./links.js";
@@ -121,8 +121,8 @@ function outgoingByBrowser() {
   return outgoing("GET", url, lastId && { headers: { "Last-Event-ID": lastId } });
 }
 
-// A request on its way. It counts once it is answered, or was seen to be held: one that gets no
-// answer may never have left.
+// A request on its way. It counts once it is answered, or was held for so long that it has arrived:
+// one that gets no answer may never have left.
 function outgoing(method, path, { headers, body, hold } = {}) {
   const started = performance.now();
   const bytes = requestBytes(method, path, body, headers);
@@ -152,7 +152,7 @@ function outgoing(method, path, { headers, body, hold } = {}) {
     },
     lose(why) {
       stop();
-      if (release) countIt();
+      if (release && performance.now() - started > SETTLED) countIt();
       wire.unanswered(row, why);
     },
   };

@@ -72,6 +72,10 @@ async fn websockets_lives(browser: Browser) {
 
 const REFUSED: &str = "document.querySelector('#refused').textContent";
 
+/// The list of updates is at its end.
+const FOLLOWED: &str = "(({ scrollHeight, scrollTop, clientHeight }) =>
+    scrollHeight - scrollTop - clientHeight < 3)(document.querySelector('#updates'))";
+
 /// One page, from its first update to a server that was away twice: each update once, in order.
 async fn lives(browser: &Browser, name: &str) {
     let port = lasting_port();
@@ -141,6 +145,7 @@ async fn lives(browser: &Browser, name: &str) {
         expected.push("Real-Time Update 1".into());
         expected.extend(after);
         assert_eq!(received(browser).await, expected);
+        browser.until("the newest update is in view", FOLLOWED).await;
     }
     if name == "websockets" {
         const KNOCKED: &str = "Number([...document.querySelectorAll('#wire > .down')]
