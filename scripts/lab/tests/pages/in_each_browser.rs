@@ -2,6 +2,8 @@
 //! cut and plugged in, a server that is killed and comes back, *Back*, the comparison. A browser
 //! other than Chromium that is not here is left out, and said to be.
 
+use std::time::{Duration, Instant};
+
 use lab::browser::Engine;
 use tokio::net::TcpListener;
 
@@ -181,12 +183,16 @@ async fn back(browser: Browser) {
         browser.back().await;
         begin(&browser).await;
         until_received(&browser, "meanwhile").await;
-        // A stream that wakes up again does so a moment later.
-        for text in texts("back", 5) {
+        // A stream that wakes up again does so a moment later: after the second that it waits.
+        let awake = Instant::now() + Duration::from_secs(3);
+        for text in texts("back", 1000) {
             publish(&server, &text).await;
             until_received(&browser, &text).await;
             type_message(&browser, &format!("mine {text}")).await;
             until_received(&browser, &format!("mine {text}")).await;
+            if Instant::now() > awake {
+                break;
+            }
         }
         let received = received(&browser).await;
         let mut once = received.clone();
