@@ -26,13 +26,20 @@ let lastId; // the id of the last event of the stream, which the browser sends w
 // The page is there: what happens to its connection is drawn too, its links lead to its neighbours,
 // and it may be compared with them.
 export function page() {
-  document.documentElement.classList.toggle("framed", window !== window.top);
+  if (window !== window.top) framed();
   connection.addEventListener("lost", lost);
   connection.addEventListener("cut", cut);
   connection.addEventListener("gap", gap);
   connection.addEventListener("request", beside);
   linkToNeighbours();
   letCompare();
+}
+
+// In the comparison. The same landmarks four times would tell nobody where they are.
+function framed() {
+  document.documentElement.classList.add("framed");
+  for (const part of document.querySelectorAll("header, main")) part.ariaLabel = document.title;
+  for (const part of document.querySelectorAll("[role=region]")) part.role = "group";
 }
 
 // A request of the page's technique goes out: one that is `held`, where the server may hold it.

@@ -685,6 +685,7 @@ async fn the_comparison() {
     for name in SERVERS {
         browser.enter_frame(Some(&frame(name))).await;
         until_status(&browser, "connected").await;
+        assert_ne!(browser.label("main").await, "", "four parts of the comparison have no name");
         browser.enter_frame(None).await;
         assert_ne!(browser.label(&frame(name)).await, "", "the frame of {name} has no name");
     }
