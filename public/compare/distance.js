@@ -17,12 +17,16 @@ export async function distanceSlider(moved) {
     slider.ariaValueText = output.textContent;
   };
 
+  place.hidden = false; // at once: nothing moves when the answer comes
   const now = await fetch(control).then((answer) => answer.json(), () => undefined);
-  if (typeof now !== "number") return; // the lines are gone
+  if (typeof now !== "number") { // the lines are gone
+    place.hidden = true;
+    return;
+  }
   sessionStorage.line = asked; // for when a link leads back here
   slider.value = DISTANCES.findLastIndex((milliseconds) => milliseconds <= now);
   show(now);
-  place.hidden = false;
+  slider.disabled = false;
   slider.addEventListener("input", async () => {
     const milliseconds = DISTANCES[slider.value];
     const headers = { "Content-Type": "application/json" };
