@@ -14,7 +14,8 @@ longest=15 # seconds that a curl may take
 case $#:${1:-} in
 0:) ;;
 1:--step) by_step=true longest=3600 ;; # somebody may have something to say between two steps
-*) echo "usage: scripts/${0##*/} [--step]" >&2 && exit 2 ;;
+1:"${option:-}") ;; # the script's own
+*) echo "usage: scripts/${0##*/} [--step${option:+ | $option}]" >&2 && exit 2 ;;
 esac
 
 folder=$(mktemp -d) # for the pipes
