@@ -2,14 +2,16 @@
 //! tokio-tungstenite. What differs between the techniques is here, so that a test has only to say
 //! what they have in common: a client with a cursor, to which one update comes after another.
 
-use std::{collections::VecDeque, error::Error, pin::Pin, time::Duration};
+use std::{collections::VecDeque, error::Error, fmt, pin::Pin, time::Duration};
 
 use eventsource_stream::{Event, Eventsource as _};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{RequestBuilder, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, time::sleep};
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+use tokio_tungstenite::tungstenite::{
+    self, Message, client::IntoClientRequest as _, error::ProtocolError,
+};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::{raw::Raw, server::Server, time::soon};
@@ -18,7 +20,7 @@ use crate::{raw::Raw, server::Server, time::soon};
 pub type Failed = Box<dyn Error + Send + Sync>;
 
 /// An update, as it is in JSON.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
     /// The microsecond since 1970 in which it was made.
@@ -28,6 +30,18 @@ pub struct Update {
     /// What kind of event it is, if it was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+}
+
+/// In a few words, as in `3 "Hello"`: a failure shows many of them.
+impl fmt::Debug for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Update { id, update, event } = self;
+        match update.char_indices().nth(60) {
+            None => write!(f, "{id} {update:?}")?,
+            Some((end, _)) => write!(f, "{id} {:?}…", &update[..end])?,
+        }
+        event.as_ref().map_or(Ok(()), |event| write!(f, " ({event})"))
+    }
 }
 
 /// Where a technique's client asks.
@@ -192,7 +206,12 @@ pub async fn open_socket(address: &str, json: bool) -> Result<Socket, Failed> {
     if json {
         request.headers_mut().insert("Sec-WebSocket-Protocol", "json".parse()?);
     }
-    Ok(connect_async(request).await?.0)
+    match connect_async(request).await {
+        Err(tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
+            Err("a WebSocket that asks for the subprotocol json is opened without it".into())
+        }
+        opened => Ok(opened?.0),
+    }
 }
 
 /// A response's body, read by a parser of event streams.

@@ -64,7 +64,8 @@ impl Raw {
             socket.set_recv_buffer_size(bytes).expect("a buffer may be small");
         }
         let stream = soon("a connection", socket.connect(address)).await;
-        Raw { stream: stream.expect("it accepts connections"), read: Vec::new() }
+        let stream = stream.unwrap_or_else(|why| panic!("no connection ({why}): has it ended?"));
+        Raw { stream, read: Vec::new() }
     }
 
     /// Sends bytes, all of them in one go.

@@ -4,16 +4,16 @@
 //! our own servers are tested ([`lab::suite`]).
 
 use std::any::Any;
-use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use std::{io::IsTerminal as _, thread};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use lab::server::{NotTried, Other, try_other};
 use lab::suite::contract::{LEVELS, Sentence, sentences};
@@ -21,12 +21,13 @@ use lab::suite::{Case, cases};
 use lab::{SERVERS, Server, front};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How many cases are tried at the same time, besides those that mostly wait.
 const AT_ONCE: usize = 4;
 /// How long one case may take, and all of them.
 const ONE: Duration = Duration::from_secs(100);
-const ALL: Duration = Duration::from_secs(270);
+const ALL: Duration = Duration::from_secs(280);
 
 /// Tries anybody's server on the contract (feed/WIRE.md), sentence by sentence.
 #[derive(Parser)]
@@ -44,6 +45,9 @@ struct Options {
     /// Exit with 0 when this level and those below it hold
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
     level: u8,
+    /// Tries only these sentences, separated by commas, as in 1.3,2.2
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -56,6 +60,7 @@ struct Options {
 }
 
 /// What was found out about a case.
+#[derive(Clone)]
 enum Found {
     Holds,
     /// What was seen instead.
@@ -64,8 +69,19 @@ enum Found {
     NotTried(&'static str),
 }
 
-fn main() -> Result<ExitCode> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("check: {why:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether the level that is asked for holds.
+fn run(options: &Options) -> Result<bool> {
     let technique = SERVERS.into_iter().find(|name| *name == options.technique);
     let technique = technique.context("it is one of the four")?;
     match &options.url {
@@ -82,8 +98,17 @@ fn main() -> Result<ExitCode> {
         return page(technique, options.page_port);
     }
     panic::set_hook(Box::new(|_| {})); // what a case panics with is said at its sentence
-    let found = try_all(technique, options.url.is_some(), options.json);
-    let sentences: Vec<_> = sentences().into_iter().filter(|it| it.is_for(technique)).collect();
+    end_with_all_servers();
+    let is_asked =
+        |number: &str| options.only.is_empty() || options.only.iter().any(|it| it == number);
+    let mut sentences = sentences();
+    if let Some(unknown) =
+        options.only.iter().find(|it| sentences.iter().all(|one| one.number != **it))
+    {
+        bail!("there is no sentence {unknown} in feed/WIRE.md");
+    }
+    sentences.retain(|it| it.is_for(technique) && is_asked(it.number));
+    let found = try_all(technique, is_asked, options.url.is_some());
     let results: Vec<_> =
         sentences.iter().map(|sentence| (sentence, result(sentence, &found))).collect();
     if options.json {
@@ -95,7 +120,23 @@ fn main() -> Result<ExitCode> {
     let holds = results
         .iter()
         .all(|(sentence, result)| sentence.level() > asked || !matches!(result, Found::Fails(_)));
-    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(holds)
+}
+
+/// What was started ends with this process, also by Ctrl-C: a server is a process group of its own.
+fn end_with_all_servers() {
+    thread::spawn(|| -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            lab::server::end_all();
+            std::process::exit(130)
+        })
+    });
 }
 
 fn io_is_coloured() -> bool {
@@ -131,7 +172,7 @@ fn pass_on(server: SocketAddr) -> Result<u16> {
 }
 
 /// Starts the server, and a page before it, until Ctrl-C.
-fn page(technique: &'static str, port: u16) -> Result<ExitCode> {
+fn page(technique: &'static str, port: u16) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let server = Server::start_loud(technique).await;
@@ -145,107 +186,95 @@ fn page(technique: &'static str, port: u16) -> Result<ExitCode> {
             served = front::serve(listener, technique, behind) => served?,
             _ = tokio::signal::ctrl_c() => {}
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(true)
     })
 }
 
-/// Tries all cases that a sentence asks for: what was found, by the sentence's number.
+/// Tries all cases of these sentences: what was found, in the order of the suite.
 fn try_all(
     technique: &'static str,
+    is_asked: impl Fn(&str) -> bool,
     runs_already: bool,
-    is_silent: bool,
-) -> BTreeMap<&'static str, Vec<Found>> {
+) -> Vec<(Case, Found)> {
     let begin = Instant::now();
-    let mut left: Vec<Case> =
-        cases(technique).into_iter().filter(|case| !case.sentences.is_empty()).collect();
-    let count = left.len();
-    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let mut note = |case: &Case, result: &dyn Fn() -> Found| {
-        for number in &case.sentences {
-            found.entry(*number).or_default().push(result());
-        }
-    };
+    let mut cases: Vec<_> = cases(technique)
+        .into_iter()
+        .filter(|case| case.sentences.iter().any(|number| is_asked(number)))
+        .map(|case| (case, None))
+        .collect();
     // Whoever does not start need not be waited for again and again.
-    let first = left.remove(0);
-    if !runs_already {
-        let result = one(&first, technique);
-        if let Found::Fails(why) = &result {
-            note(&first, &|| Found::Fails(why.clone()));
-            for case in &left {
-                note(case, &|| Found::NotTried("it does not start"));
-            }
-            return found;
-        }
-        note(&first, &|| Found::Holds);
-    } else {
-        note(&first, &|| Found::NotTried(STARTS));
-        // Others use it: what one case says would be news to the others.
-        for case in left.extract_if(.., |case| !case.is_for_any) {
-            note(&case, &|| Found::NotTried(STARTS));
-        }
+    let broken = (!runs_already).then(|| does_not_start(technique)).flatten();
+    let broken = broken.map(|why| Found::Fails(format!("it does not start: {why}")));
+    for (case, found) in &mut cases {
+        let is_left_out = runs_already && !case.is_for_any;
+        *found = if is_left_out { Some(Found::NotTried(STARTS)) } else { broken.clone() };
     }
-    let at_once = if runs_already { 1 } else { AT_ONCE };
-    let (slow, quick): (Vec<_>, Vec<_>) = left.into_iter().partition(|case| case.is_slow);
-    let (quick, done) =
-        (Mutex::new(quick.into_iter().rev().collect::<Vec<_>>()), Mutex::new(Vec::new()));
-    let finish = |case: Case, result: Found| {
-        let mut done = done.lock().expect("nobody panics with it");
-        done.push((case, result));
-        if !is_silent && std::io::stderr().is_terminal() {
-            let _ = write!(std::io::stderr(), "\r{} of {count} tried ", done.len() + 1);
-        }
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let left: Vec<_> = (0..cases.len()).filter(|index| cases[*index].1.is_none()).collect();
+    let (slow, quick): (Vec<_>, Vec<_>) =
+        left.into_iter().partition(|index| cases[*index].0.is_slow);
+    let (found, count) = (Mutex::new(Vec::new()), slow.len() + quick.len());
+    let try_one = |index: usize| {
+        let is_late = begin.elapsed() + ONE > ALL;
+        let late = || Found::NotTried("the others took too long");
+        let result = if is_late { late() } else { one(&cases[index].0, technique) };
+        found.lock().expect("nobody panics with it").push((index, result));
+        progress(&format!("{} of {count} tried", done.fetch_add(1, SeqCst) + 1));
     };
+    let (try_one, next) = (&try_one, &next);
     thread::scope(|scope| {
-        for case in slow {
-            scope.spawn(|| {
-                let result = one(&case, technique);
-                finish(case, result);
-            });
+        for index in slow {
+            scope.spawn(move || try_one(index));
         }
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                loop {
-                    let next = quick.lock().expect("nobody panics with it").pop();
-                    let Some(case) = next else { return };
-                    let result = if begin.elapsed() + ONE / 2 > ALL {
-                        Found::NotTried("the others took too long")
-                    } else {
-                        one(&case, technique)
-                    };
-                    finish(case, result);
+        let quick = &quick;
+        // A server that runs already is one for all: what one case says is news to the others.
+        for _ in 0..if runs_already { 1 } else { AT_ONCE } {
+            scope.spawn(move || {
+                while let Some(index) = quick.get(next.fetch_add(1, SeqCst)) {
+                    try_one(*index);
                 }
             });
         }
     });
-    if !is_silent && std::io::stderr().is_terminal() {
-        let _ = write!(std::io::stderr(), "\r{:30}\r", "");
+    progress("");
+    for (index, result) in found.into_inner().expect("nobody panicked with it") {
+        cases[index].1 = Some(result);
     }
-    for (case, result) in done.into_inner().expect("nobody panicked with it") {
-        let again = |result: &Found| match result {
-            Found::Holds => Found::Holds,
-            Found::Fails(why) => Found::Fails(why.clone()),
-            Found::NotTried(why) => Found::NotTried(why),
-        };
-        note(&case, &|| again(&result));
-    }
-    found
+    cases.into_iter().filter_map(|(case, found)| Some((case, found?))).collect()
 }
 
 const STARTS: &str = "it would start, stop or look into the server";
 
+/// Why the server does not start; one that says nothing, or something else, may work all the same.
+fn does_not_start(technique: &'static str) -> Option<String> {
+    let start = async || drop(Server::start(technique).await);
+    outcome(start()).err().map(|why| seen(why.as_ref()))
+}
+
+/// Shows how far it is, where somebody looks at it.
+fn progress(text: &str) {
+    if std::io::stderr().is_terminal() {
+        let _ = write!(std::io::stderr(), "\r{text:30}\r");
+    }
+}
+
 /// Tries one case, whatever the server does.
 fn one(case: &Case, technique: &'static str) -> Found {
-    let run = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("a runtime can be made");
-        runtime.block_on(lab::within(ONE, "the whole case", case.run(technique)));
-        runtime.shutdown_background();
-    };
-    match panic::catch_unwind(AssertUnwindSafe(run)) {
+    match outcome(case.run(technique)) {
         Ok(()) => Found::Holds,
         Err(why) if why.is::<NotTried>() => Found::NotTried(STARTS),
-        Err(why) => Found::Fails(seen(why.as_ref())),
+        Err(why) => Found::Fails(format!("{}: {}", case.title(), seen(why.as_ref()))),
     }
+}
+
+/// Runs it, in a runtime of its own; the error is what it panicked with.
+fn outcome(test: impl Future<Output = ()>) -> thread::Result<()> {
+    panic::catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime can be made");
+        runtime.block_on(lab::within(ONE, "the whole case", test));
+        runtime.shutdown_background();
+    }))
 }
 
 /// What was seen, and what should have been.
@@ -257,8 +286,8 @@ fn seen(why: &(dyn Any + Send)) -> String {
     let sides = comparison.and_then(|rest| rest.split_once("\n  left: "));
     match sides.and_then(|(what, sides)| Some((what, sides.split_once("\n right: ")?))) {
         Some((what, (came, expected))) => {
-            let what = what.trim_start_matches(": ");
-            let what = if what.is_empty() { String::new() } else { format!("{what}: ") };
+            let what = short(what.trim_start_matches(": "));
+            let what = if what.is_empty() { what } else { format!("{what}: ") };
             format!("{what}came {}, expected {}", short(came), short(expected))
         }
         None => short(text),
@@ -276,36 +305,36 @@ fn short(text: &str) -> String {
 }
 
 /// A sentence holds when all of its cases do.
-fn result(sentence: &Sentence, found: &BTreeMap<&'static str, Vec<Found>>) -> Found {
-    let Some(found) = found.get(sentence.number) else {
-        return Found::NotTried("there is no case");
-    };
-    let fails: Vec<_> = found
-        .iter()
-        .filter_map(|it| match it {
-            Found::Fails(why) => Some(&**why),
-            _ => None,
-        })
-        .collect();
-    if !fails.is_empty() {
-        return Found::Fails(fails.join("\n"));
+fn result(sentence: &Sentence, found: &[(Case, Found)]) -> Found {
+    let own = found.iter().filter(|(case, _)| case.sentences.contains(&sentence.number));
+    let (mut fails, mut not_tried) = (Vec::new(), None);
+    for (_, found) in own {
+        match found {
+            Found::Holds => {}
+            Found::Fails(why) => fails.push(&**why),
+            Found::NotTried(why) => not_tried = Some(*why),
+        }
     }
-    let not_tried = found.iter().find_map(|it| match it {
-        Found::NotTried(why) => Some(*why),
-        _ => None,
-    });
-    not_tried.map_or(Found::Holds, Found::NotTried)
+    fails.dedup();
+    match not_tried {
+        _ if !fails.is_empty() => Found::Fails(fails.join("\n")),
+        Some(why) => Found::NotTried(why),
+        None => Found::Holds,
+    }
 }
 
 fn as_text(results: &[(&Sentence, Found)], colours: bool) -> String {
     let coloured = |colour: &str, text: &str| {
         if colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.into() }
     };
-    let (mut text, mut counts) = (String::new(), Vec::new());
+    let (mut text, mut counts, mut said) = (String::new(), Vec::new(), "");
     for (index, name) in LEVELS.iter().enumerate() {
         let level = index + 1;
-        text += &format!("Level {level}: {name}\n");
         let own = || results.iter().filter(|(sentence, _)| sentence.level() == level);
+        if own().count() == 0 {
+            continue;
+        }
+        text += &format!("Level {level}: {name}\n");
         for (sentence, result) in own() {
             let (sign, more) = match result {
                 Found::Holds => (coloured("32", "holds "), ""),
@@ -313,7 +342,10 @@ fn as_text(results: &[(&Sentence, Found)], colours: bool) -> String {
                 Found::NotTried(why) => (coloured("33", "not tried "), *why),
             };
             text += &format!("  {sign} {:5} {}\n", sentence.number, sentence.text);
-            text.extend(more.lines().map(|line| format!("                 {line}\n")));
+            if more != said {
+                text.extend(more.lines().map(|line| format!("                 {line}\n")));
+                said = more; // once is enough, where all fail for one reason
+            }
         }
         let holds = own().filter(|(_, result)| matches!(result, Found::Holds)).count();
         let tried = own().filter(|(_, result)| !matches!(result, Found::NotTried(_))).count();

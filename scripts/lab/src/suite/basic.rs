@@ -13,7 +13,8 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::client::{
     Client, events_of, message, newest_id, open_socket, path, publish, publish_all,
 };
-use crate::{raw::Raw, server::Server, time::soon};
+use crate::server::{Server, command};
+use crate::{raw::Raw, time::soon};
 
 /// How long a message may take before it counts as lost, and is sent again: a request that is held,
 /// or a stream that is open, says nothing.
@@ -22,7 +23,7 @@ const A_WHILE: Duration = Duration::from_millis(500);
 /// Connections are accepted as soon as it says so.
 pub async fn it_says_where_it_listens(name: &'static str) {
     for _ in 0..5 {
-        let server = Server::start(name).await;
+        let server = Server::spawn(name, command(name).env("QUIET", "1")).await;
         let connected = TcpStream::connect(("127.0.0.1", server.port())).await;
         if let Err(why) = connected {
             panic!("it says that it listens, but a connection is refused: {why}");

@@ -40,6 +40,12 @@ pub struct Case {
 type Run = dyn Fn(&'static str) -> Pin<Box<dyn Future<Output = ()>>> + Send + Sync;
 
 impl Case {
+    /// What it tries, in words: its name without the module.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.name.rsplit("::").next().unwrap_or(self.name).replace('_', " ")
+    }
+
     /// Tries it.
     pub fn run(&self, technique: &'static str) -> Pin<Box<dyn Future<Output = ()>>> {
         (self.run)(technique)
@@ -135,6 +141,7 @@ pub fn cases(technique: &str) -> Vec<Case> {
     cases.extend(match technique {
         "polling" => vec![
             case("1.6", polling::the_newest),
+            case("", polling::the_newest_whatever_else_is_asked),
             case("1.7", polling::all_that_is_kept),
             case("2.13", polling::only_what_is_newer).for_any(),
         ],
