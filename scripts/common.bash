@@ -9,14 +9,16 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+option=${option:---step} # a script may have set another one
+case $#:${1:-} in
+0: | 1:"$option") ;;
+*) echo "usage: scripts/${0##*/} [$option]" >&2 && exit 2 ;;
+esac
 by_step=false
 longest=15 # seconds that a curl may take
-case $#:${1:-} in
-0:) ;;
-1:--step) by_step=true longest=3600 ;; # somebody may have something to say between two steps
-1:"${option:-}") ;; # the script's own
-*) echo "usage: scripts/${0##*/} [--step${option:+ | $option}]" >&2 && exit 2 ;;
-esac
+if [ "${1:-}" = --step ]; then
+    by_step=true longest=3600 # somebody may have something to say between two steps
+fi
 
 folder=$(mktemp -d) # for the pipes
 url=                # where the server is

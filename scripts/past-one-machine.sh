@@ -4,7 +4,6 @@
 # kills a server and then Redis, and stops everything.
 #
 #   scripts/past-one-machine.sh           what happens, step by step
-#   scripts/past-one-machine.sh --step    the same, and waits for Enter before each command
 #   scripts/past-one-machine.sh --stay    leaves it running, with the addresses for a browser
 
 export option=--stay
