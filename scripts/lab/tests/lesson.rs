@@ -16,6 +16,7 @@ use lab::browser::{Browser, Key, View};
 use lab::{SERVERS, soon};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ struct All {
     /// In the order of [`SERVERS`].
     ports: Vec<u16>,
     /// Its folder goes with it.
-    session: Session,
+    _session: Session,
 }
 
 impl All {
@@ -48,7 +49,7 @@ impl All {
         let mut command = Command::new(copy);
         set_environment(&mut command, &session.folder);
         prepare(&session, &mut command);
-        command.env("QUIET", "1").kill_on_drop(true);
+        command.env("QUIET", "1");
         let script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut script = script.expect("bash is there");
         let keys = script.stdin.take().expect("it is piped");
@@ -59,7 +60,7 @@ impl All {
                 print.send_modify(|lines: &mut Vec<String>| lines.push(line));
             }
         });
-        let mut all = All { script, keys, printed, ports, session };
+        let mut all = All { script, keys, printed, ports, _session: session };
         all.until_printed("Ctrl-C stops all four.").await;
         all
     }
@@ -118,13 +119,9 @@ async fn open_tab(browser: &Browser, url: &str, status: &str) -> String {
 
 async fn until_status(browser: &Browser, status: &str) {
     let said = "document.querySelector('#status').textContent";
-    browser.until(&format!("the status {status:?}"), &format!("{said}.startsWith('{status}')")).await;
-}
-
-/// Waits until a row of *On the wire* has this text in it.
-async fn until_on_the_wire(browser: &Browser, text: &str) {
-    let rows = "document.querySelector('#wire').textContent";
-    browser.until(&format!("{text:?} on the wire"), &format!("{rows}.includes('{text}')")).await;
+    browser
+        .until(&format!("the status {status:?}"), &format!("{said}.startsWith('{status}')"))
+        .await;
 }
 
 async fn picture(browser: &Browser, name: &str) {
@@ -136,66 +133,204 @@ fn frame(name: &str) -> String {
     format!("iframe[data-technique={name}]")
 }
 
-/// Waits until all four pages in the comparison are connected.
-async fn comparison_is_ready(browser: &Browser) {
+/// The text of a row of *On the wire* that has this in it, the newest of them.
+async fn row_with(browser: &Browser, text: &str) -> String {
+    let rows = "[...document.querySelectorAll('#wire > li')]";
+    let row = format!("{rows}.findLast((row) => row.textContent.includes('{text}'))?.textContent");
+    let row = browser.until(&format!("{text:?} on the wire"), &row).await;
+    row.as_str().expect("it is a text").to_owned()
+}
+
+/// Types a message on a technique's page, or in the comparison, and presses its button.
+async fn send(browser: &Browser, text: &str) {
+    browser.fill("#text", text).await;
+    browser.click("#send").await;
+}
+
+/// Moves a slider by its keys.
+async fn move_slider(browser: &Browser, selector: &str, key: Key) {
+    browser.run("document.querySelector(arguments[0]).focus()", &[selector.into()]).await;
+    browser.press(&[key]).await;
+}
+
+/// Sends one message to all four, and waits until it is back by all of them: the milliseconds that
+/// each took, in the order of [`SERVERS`], and the sentence below.
+async fn send_to_all(browser: &Browser) -> (Vec<f64>, String) {
+    const TOOK: &str = "[...document.querySelectorAll('#results .this')]
+        .map((cell) => Number(cell.textContent.replaceAll(',', '')))";
+    browser.click("#send").await;
+    let back = format!("{TOOK}.every((number) => number > 0)");
+    browser.until("all four have it", &back).await;
+    let took = browser.value(TOOK).await;
+    let took = took.as_array().expect("it is a list").iter();
+    let summary = browser.value("document.querySelector('#summary').textContent").await;
+    let summary = summary.as_str().expect("it is a text").to_owned();
+    (took.map(|number| number.as_f64().expect("it is a number")).collect(), summary)
+}
+
+/// The whole lesson. Each part is named as its section is.
+#[tokio::test]
+async fn the_lesson() {
+    let mut all = All::start(|_, _| {}).await;
+    let browser = Browser::start().await;
+    let comparison = browser.window().await;
+    browser.view(View { width: 1280, height: 720, ..View::default() }).await;
+    one_message_four_ways(&all, &browser).await;
+    polling(&all, &browser).await;
+    long_polling(&all, &browser).await;
+    server_sent_events(&mut all, &browser, &comparison).await;
+    websockets(&all, &browser).await;
+}
+
+async fn one_message_four_ways(all: &All, browser: &Browser) {
+    browser.open(&all.comparison()).await;
     for name in SERVERS {
         browser.enter_frame(Some(&frame(name))).await;
         until_status(browser, "connected").await;
         browser.enter_frame(None).await;
     }
+    let (took, summary) = send_to_all(browser).await;
+    assert!(took[1..].iter().all(|other| *other < took[0]), "polling is not the last: {took:?}");
+    assert!(summary.contains("Last: Polling after "), "{summary}");
+    picture(browser, "comparison").await;
+
+    move_slider(browser, "#round-trip", Key::End).await;
+    let distance = "document.querySelector('#distance output').value";
+    browser.until("300 ms", &format!("{distance} === '300 ms'")).await;
+    let (took, _) = send_to_all(browser).await;
+    assert!(took.iter().all(|milliseconds| *milliseconds >= 300.0), "{took:?}");
+    move_slider(browser, "#round-trip", Key::Home).await;
+    browser.until("0 ms", &format!("{distance} === '0 ms'")).await;
 }
 
-#[tokio::test]
-async fn explore() {
-    let mut all = All::start(|_, _| {}).await;
-    let browser = Browser::start().await;
-    browser.view(View { width: 1280, height: 720, ..View::default() }).await;
-    let comparison = browser.window().await;
+async fn polling(all: &All, browser: &Browser) {
+    open_tab(browser, &all.page("polling"), "connected").await;
+    row_with(browser, "the client waits").await;
+    move_slider(browser, "#interval", Key::Home).await;
+    let interval = "document.querySelector('#interval-output').value === '0.5 s'";
+    browser.until("it asks every 0.5 s", interval).await;
+    let nothing = row_with(browser, "200 []").await;
+    row_with(browser, "the client waits 0.5 s").await;
+
+    // What curl gets has as many bytes.
+    let address = format!("http://localhost:{}", all.ports[0]);
+    let newest = reqwest::get(&address).await.expect("it answers").text().await.expect("text");
+    let id = newest.split(|c: char| !c.is_ascii_digit()).find(|number| number.len() == 16);
+    let address = format!("{address}/api/messages?after={}", id.expect("it has an id"));
+    let curl = Command::new("curl").args(["-si", "--noproxy", "*", &address]).output().await;
+    let answer = curl.expect("curl is there").stdout;
+    assert!(answer.ends_with(b"[]"), "{}", String::from_utf8_lossy(&answer));
+    let bytes = format!("{} bytes", answer.len());
+    assert!(nothing.contains(&format!(" {bytes}")), "{nothing}, but curl gets {bytes}");
+    let shown = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../LESSON.md"));
+    let shown = shown.expect("it is there").contains(&format!("in an answer of {},", answer.len()));
+    assert!(shown, "the lesson says something else than {bytes}");
+    picture(browser, "polling").await;
+}
+
+async fn long_polling(all: &All, browser: &Browser) {
+    open_tab(browser, &all.page("long-polling"), "connected").await;
+    browser.until("a request is held", "document.querySelector('#wire > .held .bar')").await;
+    send(browser, "Hello").await;
+    row_with(browser, "200 [1 update]").await;
+    browser.until("the bar has ended", "document.querySelector('#wire > .was-held')").await;
+    browser.until("the next is held", "document.querySelector('#wire > .held .bar')").await;
+
+    browser.fill("#hold", "2").await;
+    send(browser, "Hello again").await;
+    row_with(browser, "Prefer: wait=2").await;
+    row_with(browser, "204 No Content").await;
+    let next = "document.querySelectorAll('#wire > .up').length";
+    let before = browser.value(next).await;
+    browser.until("it asks again", &format!("{next} > {before}")).await;
+    picture(browser, "long-polling").await;
+}
+
+async fn server_sent_events(all: &mut All, browser: &Browser, comparison: &str) {
+    const RECEIVED: &str = "document.querySelector('#updates').textContent";
+    let page = all.page("server-sent-events");
+    let first = open_tab(browser, &page, "connected").await;
+    row_with(browser, "200 text/event-stream").await;
+    row_with(browser, "data: Real-Time Update 1").await;
+
+    // The cable.
+    browser.click("#cut").await;
+    send(browser, "Hello").await;
+    let refused = "document.querySelector('#refused').textContent";
+    browser.until("it is refused", &format!("{refused} === 'Not sent: the cable is cut.'")).await;
+    browser.switch_to(comparison).await;
+    browser.fill("#text", "You were away").await;
+    send_to_all(browser).await;
+    browser.switch_to(&first).await;
+    assert_eq!(browser.value(&format!("{RECEIVED}.includes('You were away')")).await, false);
+    browser.click("#plug").await;
+    browser.until("it is here", &format!("{RECEIVED}.includes('You were away')")).await;
+    let request = row_with(browser, "GET /server-sent-events?after=").await;
+    assert!(!request.contains("after=0") && !request.contains("Last-Event-ID"), "{request}");
+    picture(browser, "cable").await;
+
+    // The server.
+    let key = all.ports[2].to_string();
+    all.type_line(&key).await;
+    until_status(browser, "reconnecting in 1 s (the browser, by itself)").await;
+    all.until_printed(&format!("stopped; {key} and Enter")).await;
+    all.type_line(&key).await;
+    until_status(browser, "connected").await;
+    let again = row_with(browser, "Last-Event-ID: ").await;
+    let address = |row: &str| {
+        row[row.find("GET ").expect("it is a request")..]
+            .split_whitespace()
+            .nth(1)
+            .map(str::to_owned)
+    };
+    assert_eq!(address(&again), address(&request), "the browser asks for what it asked for");
+    row_with(browser, "some updates are no longer kept").await;
+    picture(browser, "server").await;
+
+    // Six connections: a frame of the comparison, and five tabs.
+    let mut tabs = vec![first];
+    for _ in 0..4 {
+        tabs.push(open_tab(browser, &page, "connected").await);
+    }
+    // Opened by this page, as the driver would wait until it is loaded.
+    browser.run("window.sixth = open(arguments[0])", &[page.into()]).await;
+    send(browser, "Is anybody there?").await;
+    let no_answer = format!("{refused}.startsWith('No answer from the server.')");
+    browser.until("it is not sent", &no_answer).await;
+    picture(browser, "six-connections").await;
+    assert_eq!(browser.value("sixth.location.href").await, "about:blank", "it has a connection");
+    browser.switch_to(comparison).await;
+    browser.devtools("Page.close", json!({})).await;
+    browser.switch_to(&tabs[4]).await;
+    let loaded = "sixth.document.querySelector('#status')?.textContent.startsWith('connected')";
+    browser.until("the sixth tab has its page", loaded).await;
+    browser.run("sixth.close()", &[]).await;
+    for tab in &tabs[1..] {
+        browser.switch_to(tab).await;
+        browser.devtools("Page.close", json!({})).await;
+    }
+    browser.switch_to(&tabs[0]).await;
+    browser.open_window().await;
     browser.open(&all.comparison()).await;
-    comparison_is_ready(&browser).await;
-    browser.click("#send").await;
-    browser.until("summary", "document.querySelector('#summary').textContent.startsWith('First')").await;
-    eprintln!("{}", browser.value("document.querySelector('#results').innerText + document.querySelector('#summary').textContent").await);
-    for key in [Key::End] {
-        browser.run("document.querySelector('#round-trip').focus()", &[]).await;
-        browser.press(&[key]).await;
-        browser.until("d", "document.querySelector('#distance output').value === '300 ms'").await;
-        for _ in 0..2 {
-            browser.click("#send").await;
-            browser.until("none", "![...document.querySelectorAll('#results .status')].some((it) => it.textContent === 'on its way')").await;
-            eprintln!("{}", browser.value("document.querySelector('#results').innerText + document.querySelector('#summary').textContent").await);
-        }
+    browser.enter_frame(Some(&frame("server-sent-events"))).await;
+    until_status(browser, "connected").await;
+    browser.enter_frame(None).await;
+}
+
+async fn websockets(all: &All, browser: &Browser) {
+    let page = all.page("websockets");
+    open_tab(browser, &page, "connected").await;
+    row_with(browser, "101 Switching Protocols").await;
+    send(browser, "Hello").await;
+    let up = "[...document.querySelectorAll('#wire > .up')].findLast(
+        (row) => row.textContent.includes('frame \"Hello\"'))?.textContent";
+    let up = browser.until("the frame up", up).await;
+    assert!(up.as_str().is_some_and(|row| row.ends_with(" 11 bytes")), "{up}");
+    let down = "[...document.querySelectorAll('#wire > .down')].findLast(
+        (row) => row.textContent.includes('frame \"Hello\"'))";
+    browser.until("the frame down", down).await;
+    picture(browser, "websockets").await;
+    for _ in 0..6 {
+        open_tab(browser, &page, "connected").await;
     }
-    browser.run("document.querySelector('#round-trip').focus()", &[]).await;
-    browser.press(&[Key::Home]).await;
-    picture(&browser, "explore-compare").await;
-    let sse = open_tab(&browser, &all.page("server-sent-events"), "connected").await;
-    let port = all.ports[2].to_string();
-    all.type_line(&port).await;
-    all.until_printed("stopped; ").await;
-    until_status(&browser, "reconnecting").await;
-    let said = "document.querySelector('#status').textContent";
-    eprintln!("{}", browser.value(said).await);
-    all.type_line(&port).await;
-    until_status(&browser, "connected").await;
-    eprintln!("{}", browser.value("document.querySelector('#wire').innerText").await);
-    picture(&browser, "explore-sse").await;
-    for n in 0..4 {
-        open_tab(&browser, &all.page("server-sent-events"), "connected").await;
-        eprintln!("tab {n} connected");
-    }
-    let last = browser.open_window().await;
-    let url = all.page("server-sent-events");
-    browser.run("location.href = arguments[0]", &[url.into()]).await;
-    tokio::time::sleep(std::time::Duration::from_secs(9)).await;
-    browser.switch_to(&comparison).await;
-    eprintln!("{}", browser.value("document.querySelector('#results').innerText").await);
-    browser.switch_to(&last).await;
-    eprintln!("last: {}", browser.value("[location.href, document.body?.innerText]").await);
-    browser.switch_to(&comparison).await;
-    browser.open("about:blank").await;
-    browser.switch_to(&last).await;
-    until_status(&browser, "connected").await;
-    let _ = sse;
-    let _ = &all.session;
 }
