@@ -99,10 +99,10 @@ listen_to_keys() {
     while IFS= read -r line; do echo "keys typed $line" >&3; done
 }
 
-# The addresses, with the machine called by this name.
+# The addresses, with the machine called by this name; the comparison with this query.
 addresses() {
     local server
-    printf '\n  %-18s  http://%s:%s\n' "compare all four" "$1" "$comparison?line=$control"
+    printf '\n  %-18s  http://%s:%s\n' "compare all four" "$1" "$comparison$2"
     for server in $servers; do
         printf '  %-18s  http://%s:%s/html/index.html\n' "${server%:*}" "$1" "${server#*:}"
     done
@@ -127,9 +127,15 @@ outside() {
 }
 
 welcome() {
-    case ${HOST:-localhost} in 127.* | localhost | ::1 | 0.0.0.0 | ::) addresses localhost ;; esac
+    local slider="?line=$control"
+    case ${HOST:-localhost} in
+    127.* | localhost | ::1 | 0.0.0.0 | ::)
+        addresses localhost "$slider"
+        slider= # what somebody else moves would move for all
+        ;;
+    esac
     if [ -n "$outside" ]; then
-        addresses "$outside"
+        addresses "$outside" "$slider"
         if [ -f "$folder/qr.svg" ]; then
             printf '\nFor phones (the comparison shows it large: "Invite phones"):\n'
             qrencode -t ANSIUTF8 "$invitation"
@@ -171,7 +177,6 @@ localhost | 0.0.0.0 | ::) behind=127.0.0.1 ;;
 *) behind=$HOST ;;
 esac
 
-# Without the slider's control: what a phone moves would move for all.
 outside=$(outside)
 invitation=http://$outside:$comparison
 lines=()

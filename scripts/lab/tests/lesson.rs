@@ -10,7 +10,7 @@ mod session;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
-use std::{fs, iter};
+use std::{fs, iter, time::Duration};
 
 use lab::browser::{Browser, Key, View};
 use lab::{SERVERS, soon};
@@ -20,6 +20,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use session::{Session, set_environment, write_script};
 
@@ -189,6 +190,8 @@ async fn one_message_four_ways(all: &All, browser: &Browser) {
         until_status(browser, "connected").await;
         browser.enter_frame(None).await;
     }
+    let invite = "document.querySelector('#invite').hidden";
+    assert_eq!(browser.value(invite).await, true, "nobody else could come");
     let (took, summary) = send_to_all(browser).await;
     assert!(took[1..].iter().all(|other| *other < took[0]), "polling is not the last: {took:?}");
     assert!(summary.contains("Last: Polling after "), "{summary}");
@@ -332,5 +335,102 @@ async fn websockets(all: &All, browser: &Browser) {
     picture(browser, "websockets").await;
     for _ in 0..6 {
         open_tab(browser, &page, "connected").await;
+    }
+}
+
+/// Stands in for `qrencode`, which need not be here.
+const QRENCODE: &str = r#"#!/usr/bin/env bash
+case $* in
+"-t ANSIUTF8 http://"*) echo "QR code of $3" ;;
+"-t SVG -o "*)
+    echo '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 4"><path d="M1 1h2v2z"/></svg>' >"$4" ;;
+*) exit 1 ;;
+esac
+"#;
+
+/// In a room of phones, the address is printed as a QR code, and the comparison shows it on demand.
+#[tokio::test]
+async fn phones_are_invited() {
+    let mut all = All::start(|session, command| {
+        // Whatever the script is told, the servers of a test listen on this machine only.
+        let cargo = session.folder.join("bin/cargo");
+        let text = fs::read_to_string(&cargo).expect("it is there");
+        write_script(&cargo, &text.replace("set -u\n", "set -u\nexport HOST=127.0.0.1\n"));
+        write_script(&session.folder.join("bin/qrencode"), QRENCODE);
+        command.env("HOST", "0.0.0.0");
+    })
+    .await;
+    let code = all.until_printed("QR code of http://").await;
+    let address = code.trim().strip_prefix("QR code of ").expect("it is printed so").to_owned();
+    assert!(
+        address.ends_with(&format!(":{}/public/compare/index.html", all.ports[0])),
+        "{address}"
+    );
+    assert!(!address.contains("localhost"), "{address} is nobody else's");
+    let written = all.until_printed("compare all four").await;
+    assert!(written.ends_with(&format!(" {address}")), "{written}: the slider is the teacher's");
+    all.until_printed("everybody in this network can read along and write").await;
+
+    let browser = Browser::start().await;
+    for (width, height) in [(1280, 720), (360, 740)] {
+        browser.view(View { width, height, ..View::default() }).await;
+        browser.open(&all.comparison()).await;
+        browser.until("the button", "!document.querySelector('#invite').hidden").await;
+        assert_eq!(browser.label("#invite").await, "Invite phones");
+        browser.click("#invite").await;
+        let loaded = "document.querySelector('#invitation[open] img').naturalWidth";
+        browser.until("the picture is shown", loaded).await;
+        assert_eq!(browser.role("#invitation").await, "dialog");
+        assert_eq!(browser.label("#invitation img").await, format!("QR code of {address}"));
+        let text = browser.value("document.querySelector('#invitation p').textContent").await;
+        assert_eq!(text, *address);
+        let inside = "(({ top, bottom, left, right }) =>
+            top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth)
+            (document.querySelector('#invitation').getBoundingClientRect())";
+        assert_eq!(browser.value(inside).await, true, "all of it is in view at {width} pixels");
+        picture(&browser, &format!("invitation-{width}")).await;
+        browser.press(&[Key::Escape]).await;
+        browser.until("it is closed", "!document.querySelector('#invitation').open").await;
+        picture(&browser, &format!("comparison-{width}")).await;
+    }
+}
+
+/// With `--step`, each of the four scripts waits for Enter before each command; without anybody who
+/// could press it, it runs to its end.
+#[tokio::test]
+async fn step_by_step() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let session = Session::start(&root);
+    let script = |name: &str, input: Stdio| {
+        let mut command = Command::new(root.join(format!("scripts/{name}.sh")));
+        set_environment(&mut command, &session.folder);
+        command.arg("--step").stdin(input).stdout(Stdio::piped());
+        command.spawn().expect("bash is there")
+    };
+    for name in SERVERS {
+        let mut process = script(name, Stdio::piped());
+        let mut keys = process.stdin.take().expect("it is piped");
+        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let mut commands = 0;
+        while let Some(line) = soon("more", lines.next_line()).await.expect("it is text") {
+            if !line.starts_with("$ ") {
+                continue;
+            }
+            commands += 1;
+            // The rest of a long command, and then nothing.
+            let moment = Duration::from_millis(300);
+            while let Ok(more) = timeout(moment, lines.next_line()).await {
+                let more = more.expect("it is text").unwrap_or("the end".into());
+                assert!(more.starts_with("    -"), "{name} does not wait: {line}\n{more}");
+            }
+            keys.write_all(b"\n").await.expect("it waits for it");
+        }
+        assert!(commands >= 5, "{name} shows {commands} commands");
+        assert!(process.wait().await.expect("it ends").success(), "{name}");
+
+        let output = script(name, Stdio::null()).wait_with_output().await.expect("it ends");
+        let shown = String::from_utf8_lossy(&output.stdout).matches("\n$ ").count();
+        assert!(output.status.success(), "{name}");
+        assert_eq!(shown, commands, "{name} runs to its end");
     }
 }
