@@ -96,7 +96,7 @@ typed() {
 listen_to_keys() {
     local line
     trap '' TTIN
-    while IFS= read -r line; do echo "keys typed $line" >&3; done
+    while IFS= read -r line 2>/dev/null; do echo "keys typed $line" >&3; done
 }
 
 # The addresses, with the machine called by this name; the comparison with this query.
