@@ -100,6 +100,7 @@ readmes! {
     websockets: "websockets/README.md",
     feed: "feed/README.md",
     public: "public/README.md",
+    lesson: "scripts/LESSON.md",
 }
 
 #[test]
