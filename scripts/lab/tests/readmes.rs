@@ -27,7 +27,9 @@
 //! and have to succeed.
 //!
 //! Source stands in blocks like `rust file=feed/src/lib.rs`: these lines, one after another, perhaps
-//! further to the right. What looks like a path of this repository within a sentence has to be one.
+//! further to the right. A change to a file stands in a block like `diff file=feed/src/lib.rs`: its
+//! old lines have to stand there once (`@@` parts two places). In a `SOLUTIONS.md`, a server is
+//! started with all such changes made to it (see `solutions.rs`). What looks like a path of this repository within a sentence has to be one.
 
 #[path = "readmes/compare.rs"]
 mod compare;
@@ -35,12 +37,16 @@ mod compare;
 mod document;
 #[path = "readmes/itself.rs"]
 mod itself;
+#[path = "readmes/patch.rs"]
+mod patch;
 #[path = "readmes/prose.rs"]
 mod prose;
 #[path = "readmes/servers.rs"]
 mod servers;
 #[path = "readmes/session.rs"]
 mod session;
+#[path = "readmes/solutions.rs"]
+mod solutions;
 
 use std::path::{Path, PathBuf};
 use std::{fs, process, time::Duration};
@@ -52,6 +58,7 @@ use compare::Names;
 use document::{At, Command, Document};
 use servers::{PORTS, Running, Start};
 use session::{Session, Terminal};
+use solutions::Solved;
 
 /// Commands that can't be run as they are shown: how they begin, what is run instead, and why. The
 /// rest of a command takes the place of `REST`. What is shown beneath them is not compared.
@@ -95,9 +102,13 @@ macro_rules! readmes {
 readmes! {
     readme: "README.md",
     polling: "polling/README.md",
+    polling_solutions: "polling/SOLUTIONS.md",
     long_polling: "long-polling/README.md",
+    long_polling_solutions: "long-polling/SOLUTIONS.md",
     server_sent_events: "server-sent-events/README.md",
+    server_sent_events_solutions: "server-sent-events/SOLUTIONS.md",
     websockets: "websockets/README.md",
+    websockets_solutions: "websockets/SOLUTIONS.md",
     feed: "feed/README.md",
     public: "public/README.md",
 }
@@ -135,7 +146,9 @@ async fn problems(readme: &str, text: &str) -> Vec<String> {
     problems.extend(prose::check_paths(&root, readme, &document));
     problems.extend(check_markers(readme, text));
     problems.extend(unfinished(text));
-    problems.extend(Run::new(&root).all(&document).await);
+    let solved = readme.strip_suffix("/SOLUTIONS.md");
+    let solved = solved.and_then(|name| SERVERS.into_iter().find(|server| *server == name));
+    problems.extend(Run::new(&root, solved.map(Solved::of)).all(&document).await);
     problems.sort_by_key(|problem| problem.line);
     problems.into_iter().map(|At { line, is }| format!("{readme}:{line}: {is}\n")).collect()
 }
@@ -159,6 +172,8 @@ fn unfinished(text: &str) -> impl Iterator<Item = At<String>> {
 /// The run of a README's commands.
 struct Run {
     session: Session,
+    /// What is started where a SOLUTIONS.md starts its server.
+    solved: Option<Solved>,
     names: Names,
     running: Vec<Running>,
     /// Commands that go on, with their terminals.
@@ -167,10 +182,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(root: &Path) -> Run {
+    fn new(root: &Path, solved: Option<Solved>) -> Run {
         let session = Session::start(root);
         let (running, beside, problems) = (Vec::new(), Vec::new(), Vec::new());
-        Run { session, names: Names::default(), running, beside, problems }
+        Run { session, solved, names: Names::default(), running, beside, problems }
     }
 
     fn problem(&mut self, command: &At<Command>, problem: &str) {
@@ -221,8 +236,9 @@ impl Run {
         let later = rest.iter().take_while(|command| Start::of(&command.is.text).is_none());
         let mut shown = std::iter::once(command).chain(later).map(|command| &command.is.shown);
         let quiet = !shown.any(|shown| servers::has_later_update(shown));
-        let running = Running::start(start, command, quiet, &self.session, &mut self.names).await?;
-        self.running.push(running);
+        let (solved, session) = (self.solved.as_ref(), &self.session);
+        let running = Running::start(start, command, quiet, solved, session, &mut self.names);
+        self.running.push(running.await?);
         Ok(())
     }
 
