@@ -2,14 +2,16 @@
 //! tokio-tungstenite. What differs between the techniques is here, so that a test has only to say
 //! what they have in common: a client with a cursor, to which one update comes after another.
 
-use std::{collections::VecDeque, error::Error, pin::Pin, time::Duration};
+use std::{collections::VecDeque, error::Error, fmt, pin::Pin, time::Duration};
 
 use eventsource_stream::{Event, Eventsource as _};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{RequestBuilder, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, time::sleep};
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+use tokio_tungstenite::tungstenite::{
+    self, Message, client::IntoClientRequest as _, error::ProtocolError,
+};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::{raw::Raw, server::Server, time::soon};
@@ -18,7 +20,7 @@ use crate::{raw::Raw, server::Server, time::soon};
 pub type Failed = Box<dyn Error + Send + Sync>;
 
 /// An update, as it is in JSON.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
     /// The microsecond since 1970 in which it was made.
@@ -28,6 +30,18 @@ pub struct Update {
     /// What kind of event it is, if it was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+}
+
+/// In a few words, as in `3 "Hello"`: a failure shows many of them.
+impl fmt::Debug for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Update { id, update, event } = self;
+        match update.char_indices().nth(60) {
+            None => write!(f, "{id} {update:?}")?,
+            Some((end, _)) => write!(f, "{id} {:?}…", &update[..end])?,
+        }
+        event.as_ref().map_or(Ok(()), |event| write!(f, " ({event})"))
+    }
 }
 
 /// Where a technique's client asks.
@@ -192,7 +206,12 @@ pub async fn open_socket(address: &str, json: bool) -> Result<Socket, Failed> {
     if json {
         request.headers_mut().insert("Sec-WebSocket-Protocol", "json".parse()?);
     }
-    Ok(connect_async(request).await?.0)
+    match connect_async(request).await {
+        Err(tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
+            Err("a WebSocket that asks for the subprotocol json is opened without it".into())
+        }
+        opened => Ok(opened?.0),
+    }
 }
 
 /// A response's body, read by a parser of event streams.
@@ -207,7 +226,31 @@ pub fn events_of(response: reqwest::Response) -> Events {
 /// Its id is no number.
 pub fn update_of(event: Event) -> Result<Update, Failed> {
     let name = (event.event != "message").then_some(event.event);
-    Ok(Update { id: event.id.parse()?, update: event.data, event: name })
+    let id = event.id.parse();
+    let id = id.map_err(|_| format!("the event's id is {:?}, which is no number", event.id))?;
+    Ok(Update { id, update: event.data, event: name })
+}
+
+/// What came back for a request, be it sent by reqwest or awaited here.
+pub trait Answered {
+    /// The answer.
+    ///
+    /// # Panics
+    /// When there is none.
+    fn answered(self) -> reqwest::Response;
+}
+
+impl Answered for Result<reqwest::Response, reqwest::Error> {
+    fn answered(self) -> reqwest::Response {
+        self.unwrap_or_else(|error| {
+            let mut why: &dyn Error = &error;
+            while let Some(cause) = why.source() {
+                why = cause; // the last one says what happened
+            }
+            let path = error.url().map_or("", |url| url.path());
+            panic!("no answer to a request for {path} ({why}): has it ended?")
+        })
+    }
 }
 
 /// A message from somebody, as a request that can still be changed.
@@ -234,7 +277,7 @@ pub async fn publish_all(
     for text in texts {
         let message = serde_json::json!({ "update": text.as_ref() });
         let response = http.post(server.url("/api/messages")).json(&message).send();
-        let response = soon("an answer to a message", response).await.expect("it answers");
+        let response = soon("an answer to a message", response).await.answered();
         assert_eq!(response.status(), 201);
         updates.push(response.json().await.expect("an update"));
     }
@@ -253,7 +296,7 @@ pub async fn idle(server: &Server) -> Raw {
     connection.send(request(server.name())).await;
     match server.name() {
         "polling" => drop(connection.response().await),
-        "server-sent-events" => drop(connection.until("retry: 1000\n\n").await),
+        "server-sent-events" => drop(connection.until("\r\n\r\n").await),
         "websockets" => assert_eq!(connection.response().await.status(), 101),
         // A held request says nothing: whether the server has it, its open files tell.
         _ => {}

@@ -10,6 +10,9 @@ use tokio::time::timeout;
 use crate::server::Server;
 use crate::time::{SOON, soon};
 
+/// More than this nobody has to keep: who sends more does not send what was asked for.
+const MOST: usize = 64 << 20;
+
 /// A connection to a server, and what came over it that nobody has taken yet.
 #[derive(Debug)]
 pub struct Raw {
@@ -64,7 +67,8 @@ impl Raw {
             socket.set_recv_buffer_size(bytes).expect("a buffer may be small");
         }
         let stream = soon("a connection", socket.connect(address)).await;
-        Raw { stream: stream.expect("it accepts connections"), read: Vec::new() }
+        let stream = stream.unwrap_or_else(|why| panic!("no connection ({why}): has it ended?"));
+        Raw { stream, read: Vec::new() }
     }
 
     /// Sends bytes, all of them in one go.
@@ -87,7 +91,11 @@ impl Raw {
     /// When the connection ends before.
     pub async fn exactly(&mut self, count: usize) -> Vec<u8> {
         while self.read.len() < count {
-            assert!(self.more().await, "the end; before it came {:?}", self.seen());
+            assert!(
+                self.more().await,
+                "the connection was closed; before that came {:?}",
+                self.seen()
+            );
         }
         self.read.drain(..count).collect()
     }
@@ -103,7 +111,11 @@ impl Raw {
                 let bytes: Vec<u8> = self.read.drain(..start + end.len()).collect();
                 return String::from_utf8_lossy(&bytes).into_owned();
             }
-            assert!(self.more().await, "the end; before it came {:?}", self.seen());
+            assert!(
+                self.more().await,
+                "the connection was closed; before that came {:?}",
+                self.seen()
+            );
         }
     }
 
@@ -180,12 +192,20 @@ impl Raw {
 
     /// Reads what is there, as soon as something is; false at the connection's end.
     async fn more(&mut self) -> bool {
-        let what = "more bytes";
-        soon(what, self.stream.read_buf(&mut self.read)).await.is_ok_and(|count| count > 0)
+        assert!(
+            self.read.len() < MOST,
+            "more than {MOST} bytes came, and not yet what was expected"
+        );
+        let more = timeout(SOON, self.stream.read_buf(&mut self.read)).await;
+        let more = more.unwrap_or_else(|_| {
+            panic!("nothing more came within {SOON:?}; before it came {:?}", self.seen())
+        });
+        more.is_ok_and(|count| count > 0)
     }
 
     fn seen(&self) -> String {
-        String::from_utf8_lossy(&self.read).into_owned()
+        let end = self.read.len().min(200);
+        String::from_utf8_lossy(&self.read[..end]).into_owned()
     }
 }
 

@@ -1,18 +1,22 @@
 //! A server's real binary on a free port: what it prints, what it holds, how it ends.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::panic::panic_any;
 use std::process::{ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{env, fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, time::sleep, time::timeout};
 
 use crate::time::{soon, within};
 
@@ -36,6 +40,12 @@ pub fn try_other(other: Other) {
     let _ = OTHER.set(other);
 }
 
+/// Whether it is somebody else's server that is tried.
+#[must_use]
+pub fn is_other() -> bool {
+    OTHER.get().is_some()
+}
+
 /// What a case panics with that can't be tried on a server which runs already: it would start and
 /// stop it, or look at its process.
 pub struct NotTried;
@@ -44,6 +54,7 @@ pub struct NotTried;
 pub struct Server {
     name: String,
     process: Option<Child>,
+    group: Option<i32>,
     port: u16,
     /// All lines that it printed on stdout, without their ends.
     printed: watch::Receiver<Vec<String>>,
@@ -57,7 +68,15 @@ impl Server {
         if let Some(Other::Port(port)) = OTHER.get() {
             let nothing = || watch::channel(Vec::new()).1;
             let (name, port) = (name.to_owned(), *port);
-            return Server { name, process: None, port, printed: nothing(), complained: nothing() };
+            let (process, group) = (None, None);
+            return Server {
+                name,
+                process,
+                group,
+                port,
+                printed: nothing(),
+                complained: nothing(),
+            };
         }
         Server::start_with(name, &[("QUIET", "1")]).await
     }
@@ -71,20 +90,68 @@ impl Server {
     }
 
     /// Starts a server on a free port with these variables in its environment, and waits until it
-    /// says where it listens.
+    /// says where it listens. (Somebody else's may say what it likes, as long as it listens.)
     ///
     /// # Panics
     /// When it says anything else first.
     pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> Server {
-        Server::spawn(name, command(name).envs(variables.iter().copied())).await
+        let mut command = command(name);
+        command.envs(variables.iter().copied());
+        Server::started(name, command).await
     }
 
-    /// Starts a server with this command, and waits until it says where it listens.
-    ///
-    /// # Panics
-    /// When it says anything else first.
-    pub async fn spawn(name: &str, command: &mut Command) -> Server {
-        let is_ours = OTHER.get().is_none();
+    async fn started(name: &str, mut command: Command) -> Server {
+        let set = |name: &str| {
+            let mut all = command.as_std().get_envs();
+            all.find_map(|(one, value)| (one == name).then_some(value?.to_str()?.to_owned()))
+        };
+        let port = set("PORT").and_then(|port| port.parse().ok());
+        let host = set("HOST").unwrap_or_else(|| "127.0.0.1".into());
+        match port.filter(|port| is_other() && *port > 0) {
+            Some(port) => Server::spawn_at(name, &mut command, &host, port).await,
+            None => Server::spawn(name, &mut command).await,
+        }
+    }
+
+    /// Starts a quiet server that may have so many files open, of which each connection is one.
+    pub async fn start_limited(name: &str, files: u32) -> Server {
+        let whole = command(name);
+        let whole = whole.as_std();
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {files} && exec \"$@\"")).arg("sh");
+        limited.arg(whole.get_program()).args(whole.get_args()).env("QUIET", "1");
+        for (name, value) in whole.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        Server::started(name, limited).await
+    }
+
+    /// Starts somebody else's server, and waits until it accepts connections there. Whether it says
+    /// so too is tried by itself; here it gets a moment for it.
+    async fn spawn_at(name: &str, command: &mut Command, host: &str, port: u16) -> Server {
+        let mut server = Server::process_of(name, command);
+        let accepts = async {
+            while !accepts(host, port).await {
+                let process = server.process.as_mut().expect("it has one");
+                if let Ok(Some(status)) = process.try_wait() {
+                    let _ = server.complained.wait_for(|lines| !lines.is_empty()).await;
+                    panic!("it ended ({status}); on stderr: {}", server.complained().join(" / "));
+                }
+                sleep(Duration::from_millis(20)).await; // nobody tells when it does
+            }
+        };
+        soon(&format!("it accepts connections at PORT={port}"), accepts).await;
+        let says = server.printed.wait_for(|lines| !lines.is_empty());
+        let _ = timeout(Duration::from_secs(1), says).await;
+        server.port = port;
+        server
+    }
+
+    fn process_of(name: &str, command: &mut Command) -> Server {
+        let is_ours = !is_other();
         if !is_ours {
             command.process_group(0); // what it starts ends with it
         }
@@ -94,20 +161,33 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let mut printed = lines_of(process.stdout.take().expect("it is piped"), false);
-        let mut complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
-        let first = soon("its first line", printed.wait_for(|lines| !lines.is_empty())).await;
-        let Ok(first) = first.map(|lines| lines[0].clone()) else {
-            let _ = complained.wait_for(|lines| !lines.is_empty()).await;
-            let said = complained.borrow().join(" / ");
+        let group = process.id().and_then(|id| id.try_into().ok()).filter(|_| !is_ours);
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
+        let printed = lines_of(process.stdout.take().expect("it is piped"), false);
+        let complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
+        let process = Some(process);
+        Server { name: name.into(), process, group, port: 0, printed, complained }
+    }
+
+    /// Starts a server with this command, and waits until it says where it listens.
+    ///
+    /// # Panics
+    /// When it says anything else first.
+    pub async fn spawn(name: &str, command: &mut Command) -> Server {
+        let mut server = Server::process_of(name, command);
+        let first = server.printed.wait_for(|lines| !lines.is_empty());
+        let first = soon("the first line on stdout", first).await.map(|lines| lines[0].clone());
+        let Ok(first) = first else {
+            let _ = server.complained.wait_for(|lines| !lines.is_empty()).await;
+            let said = server.complained().join(" / ");
             panic!("{name} ended without a word on stdout; on stderr: {said}");
         };
         let port = first.strip_prefix("Listening at http://localhost:");
         let port = port.and_then(|port| port.parse().ok());
-        let port = port.unwrap_or_else(|| {
+        server.port = port.unwrap_or_else(|| {
             panic!("it said first: {first:?}; expected: Listening at http://localhost:PORT")
         });
-        Server { name: name.into(), process: Some(process), port, printed, complained }
+        server
     }
 
     /// Its name, which is its crate's.
@@ -174,6 +254,7 @@ impl Server {
     /// How many files it has open; each connection is one.
     #[must_use]
     pub fn open_files(&self) -> usize {
+        linux_only();
         fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
     }
 
@@ -194,6 +275,7 @@ impl Server {
     /// How many KiB of memory it has in use (its resident set).
     #[must_use]
     pub fn memory(&self) -> u64 {
+        linux_only();
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -230,12 +312,35 @@ impl Server {
     }
 }
 
+/// The process groups of somebody else's servers that run now, each led by the server.
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let id = self.process.as_ref().and_then(Child::id);
-        if let (Some(id), Some(_)) = (id.and_then(|id| id.try_into().ok()), OTHER.get()) {
-            let _ = signal::killpg(Pid::from_raw(id), Signal::SIGKILL);
+        if is_other() && self.group.is_some() {
+            let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+            groups.retain(|group| Some(*group) != self.group);
+            end_group(self.group);
         }
+    }
+}
+
+fn end_group(group: Option<i32>) {
+    if let Some(group) = group {
+        let _ = signal::killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
+/// Ends all of somebody else's servers that this process has started: it is about to end itself.
+pub fn end_all() {
+    let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    groups.iter().for_each(|group| end_group(Some(*group)));
+}
+
+/// Only there the system tells in `/proc` what a process holds.
+fn linux_only() {
+    if !cfg!(target_os = "linux") {
+        panic_any(NotTried);
     }
 }
 
@@ -258,7 +363,7 @@ pub fn command(name: &str) -> Command {
     let feed = FEEDS.fetch_add(1, Ordering::Relaxed);
     command.env("REDIS_KEY", format!("{}:{feed}", std::process::id()));
     // Many a server takes 0 for no port at all; whether it should is tried by itself.
-    let port = if OTHER.get().is_some() { free_port() } else { 0 };
+    let port = if is_other() { free_port() } else { 0 };
     command
         .env("PORT", port.to_string())
         .env_remove("HOST")
@@ -267,10 +372,28 @@ pub fn command(name: &str) -> Command {
     command
 }
 
-/// A port that is free for now.
+/// Whether somebody accepts connections there. Linux says so without one, which would count among
+/// those that a case looks at.
+async fn accepts(host: &str, port: u16) -> bool {
+    let mut tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string).into_iter().flatten();
+    let (end, listens) = (format!(":{port:04X}"), "0A");
+    if cfg!(target_os = "linux") {
+        return tables.any(|table| {
+            let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            rows.any(|row| row.len() > 3 && row[1].ends_with(&end) && row[3] == listens)
+        });
+    }
+    TcpStream::connect((host, port)).await.is_ok()
+}
+
+/// A port that is free for now, below those that the system takes for connections (RFC 6335 §6).
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
+    // Where there is no IPv6, by IPv4 only.
+    let is_free =
+        |port: &u16| ["::", "0.0.0.0"].iter().any(|any| TcpListener::bind((*any, *port)).is_ok());
+    let port = (0..1_000).map(|_| rand::random_range(10_000..32_000)).find(is_free);
+    port.expect("there is a free port")
 }
 
 /// What a server says that can't start with these variables: it has to end by itself.
@@ -286,6 +409,9 @@ fn raise_limit_of_open_files() {
     setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("up to there it may be raised");
 }
 
+/// The most bytes of a server's output that are kept.
+const OUTPUT: u64 = 64 << 20;
+
 /// Reads lines for as long as there are some. Those of stderr are shown with the test's own.
 fn lines_of(
     pipe: impl AsyncRead + Send + Unpin + 'static,
@@ -293,13 +419,15 @@ fn lines_of(
 ) -> watch::Receiver<Vec<String>> {
     let (reading, read) = watch::channel(Vec::new());
     tokio::spawn(async move {
-        let mut lines = BufReader::new(pipe).lines();
+        let mut lines = BufReader::new(pipe.take(OUTPUT)).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             if show {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
             reading.send_modify(|lines| lines.push(line));
         }
+        let mut rest = lines.into_inner().into_inner().into_inner();
+        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     });
     read
 }

@@ -6,6 +6,8 @@ use futures_util::{FutureExt as _, future};
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, timeout};
 
+use crate::server::is_other;
+
 /// For what should happen at once: long enough for a very busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
@@ -59,6 +61,8 @@ pub async fn together(parts: Vec<Part>) {
 pub fn seeded() -> StdRng {
     let seed = env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(rand::random::<u32>);
-    eprintln!("to have the same chance again: SEED={seed}");
+    if !is_other() {
+        eprintln!("to have the same chance again: SEED={seed}");
+    }
     StdRng::seed_from_u64(seed.into())
 }

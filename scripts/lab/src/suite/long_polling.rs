@@ -120,6 +120,7 @@ pub async fn the_preferred_time_is_applied(name: &'static str) {
     assert_eq!(response.header("preference-applied"), Some("wait=0"));
 }
 
+/// `204` after them, and not before.
 pub async fn nothing_after_the_preferred_seconds(name: &'static str) {
     let server = Server::start(name).await;
     let seen = newest_id(&server).await;

@@ -40,6 +40,12 @@ pub struct Case {
 type Run = dyn Fn(&'static str) -> Pin<Box<dyn Future<Output = ()>>> + Send + Sync;
 
 impl Case {
+    /// What it tries, in words: its name without the module.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.name.rsplit("::").next().unwrap_or(self.name).replace('_', " ")
+    }
+
     /// Tries it.
     pub fn run(&self, technique: &'static str) -> Pin<Box<dyn Future<Output = ()>>> {
         (self.run)(technique)
@@ -73,7 +79,13 @@ where
 /// All cases of a technique: what it has in common with the others, and its own.
 #[must_use]
 pub fn cases(technique: &str) -> Vec<Case> {
-    let mut cases = vec![
+    let mut cases = in_common();
+    cases.extend(own(technique));
+    cases
+}
+
+fn in_common() -> Vec<Case> {
+    vec![
         case("1.1", basic::it_says_where_it_listens),
         case("1.2", basic::a_message_is_confirmed).for_any(),
         case("1.3 1.4", basic::client_a_reaches_client_b).for_any(),
@@ -131,10 +143,14 @@ pub fn cases(technique: &str) -> Vec<Case> {
         case("", start::a_plain_get_leads_to_the_page),
         case("", start::from_any_folder),
         case("", headers::nothing_outside_of_the_asset_folders),
-    ];
-    cases.extend(match technique {
+    ]
+}
+
+fn own(technique: &str) -> Vec<Case> {
+    match technique {
         "polling" => vec![
             case("1.6", polling::the_newest),
+            case("", polling::the_newest_whatever_else_is_asked),
             case("1.7", polling::all_that_is_kept),
             case("2.13", polling::only_what_is_newer).for_any(),
         ],
@@ -180,8 +196,7 @@ pub fn cases(technique: &str) -> Vec<Case> {
             case("3.24", websockets::one_line_for_one_thing),
             case("3.25", websockets::nobody_reads_stdout),
         ],
-    });
-    cases
+    }
 }
 
 /// Runs all cases of a technique as tests, and ends the process. Those that take their time run side
