@@ -70,7 +70,12 @@ const INSTEAD: &[(&str, &str, &str)] = &[
         "bash -n scripts/past-one-machine.sh",
         "a step of its own runs it",
     ),
-    ("scripts/pictures.sh", "bash -n scripts/pictures.sh", "it would take the pictures anew"),
+    ("scripts/pictures.sh", "bash -n scripts/pictures.sh", "it would take the pictures again"),
+    (
+        "scripts/check.sh",
+        "bash -n scripts/check.sh",
+        "it takes minutes; a test of its own tries it",
+    ),
     (
         "scripts/measure.sh",
         // That its options are known, then that it measures: few updates, and in no file.
@@ -122,6 +127,28 @@ fn each_readme_has_its_test() {
     let list = String::from_utf8(list.stdout).expect("names are UTF-8");
     let missing: Vec<_> = list.lines().filter(|readme| !READMES.contains(readme)).collect();
     assert!(missing.is_empty(), "add them to `readmes!`: {missing:?}");
+}
+
+/// The README says how long the servers are at most, and each walkthrough about how long its own is.
+#[test]
+fn the_servers_are_as_long_as_is_said() {
+    let lines = |file: &str| {
+        let text = fs::read_to_string(root().join(file)).expect("it is there");
+        text.lines().count()
+    };
+    let lengths = SERVERS.map(|server| lines(&format!("{server}/src/main.rs")));
+    let (shortest, longest) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
+    let readme = fs::read_to_string(root().join("README.md")).expect("it is there");
+    assert!(readme.contains(&format!("a server of {shortest} to {longest} lines")), "{lengths:?}");
+    assert!(*longest <= 120 && lines("feed/src/lib.rs") <= 250);
+    for (server, length) in SERVERS.into_iter().zip(lengths) {
+        let readme = fs::read_to_string(root().join(server).join("README.md"));
+        let readme = readme.expect("it is there").replace('\n', " ");
+        let about =
+            readme.split(" server of about ").nth(1).and_then(|rest| rest.split(' ').next());
+        let about: usize = about.and_then(|about| about.parse().ok()).expect("it says how long");
+        assert!(about.abs_diff(length) <= 5, "{server}: {length}, not {about}");
+    }
 }
 
 fn root() -> PathBuf {
