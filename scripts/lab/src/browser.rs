@@ -232,6 +232,11 @@ impl Browser {
         window
     }
 
+    /// Closes the current window. Another one has to be made the current one then.
+    pub async fn close_window(&self) {
+        self.client.close_window().await.expect("it is open");
+    }
+
     /// How the current window is called.
     pub async fn window(&self) -> String {
         self.client.window().await.expect("there is a window").into()
