@@ -170,6 +170,7 @@ fn own(technique: &str) -> Vec<Case> {
             case("1.10", basic::a_stream_begins).for_any(),
             case("1.11", basic::an_update_is_an_event).for_any(),
             case("2.5", server_sent_events::a_gap_is_an_event),
+            case("2.11", basic::lines_stay_in_one_event).for_any(),
             case("2.11", server_sent_events::any_text_comes_back_as_itself).for_any(),
             case("2.15 3.8", server_sent_events::the_stream_to_the_byte).for_any(),
             case("2.16", server_sent_events::where_it_resumes).for_any(),
