@@ -117,6 +117,7 @@ readmes! {
     websockets: "websockets/README.md",
     websockets_solutions: "websockets/SOLUTIONS.md",
     feed: "feed/README.md",
+    contract: "feed/WIRE.md",
     public: "public/README.md",
     lesson: "scripts/LESSON.md",
 }
