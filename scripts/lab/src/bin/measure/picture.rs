@@ -259,8 +259,8 @@ fn panel(
         }
         let first = points.first().copied().unwrap_or_default();
         let line = if points.len() == 1 { vec![(from, y), first] } else { points.clone() };
-        chart.draw_series([PathElement::new(line, colour.stroke_width(6))])?;
-        let sizes = [7, 5, 3];
+        chart.draw_series([PathElement::new(line, colour.stroke_width(3))])?;
+        let sizes = [7, 5, 4];
         let dots = points.iter().zip(sizes);
         chart.draw_series(dots.map(|(&point, size)| Circle::new(point, size, colour.filled())))?;
         let (x, pixel) = chart.backend_coord(&first);

@@ -269,7 +269,7 @@ fn distances(measured: &Measured) -> String {
     let figures: [(&str, Figure); 4] = [
         ("an update, p50", |it| Some(it.latency[0])),
         ("an update, p99", |it| Some(it.latency[1])),
-        ("the second of two, p50", |it| Some(it.second)),
+        ("the second of two, p50", |it| Some(it.second).filter(|second| *second > 0.0)), // or lost
         ("from connecting to the first, p50", |it| it.first),
     ];
     let mut head = vec!["a round trip of".to_owned()];
