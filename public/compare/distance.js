@@ -1,6 +1,6 @@
 // The slider that says how far away the servers are, where they stand behind lines.
 
-import { askControl } from "./control.js";
+import { askControl, control } from "./control.js";
 
 const DISTANCES = [0, 20, 100, 300]; // milliseconds for a round trip
 
@@ -14,12 +14,14 @@ export async function distanceSlider(moved) {
     slider.ariaValueText = output.textContent;
   };
 
+  place.hidden = !control; // at once: nothing moves when the answer comes
   const answer = await askControl("/");
+  place.hidden = !answer;
   if (!answer) return;
   const now = await answer.json();
   slider.value = DISTANCES.findLastIndex((milliseconds) => milliseconds <= now);
   show(now);
-  place.hidden = false;
+  slider.disabled = false;
   slider.addEventListener("input", async () => {
     const milliseconds = DISTANCES[slider.value];
     const headers = { "Content-Type": "application/json" };

@@ -226,7 +226,31 @@ pub fn events_of(response: reqwest::Response) -> Events {
 /// Its id is no number.
 pub fn update_of(event: Event) -> Result<Update, Failed> {
     let name = (event.event != "message").then_some(event.event);
-    Ok(Update { id: event.id.parse()?, update: event.data, event: name })
+    let id = event.id.parse();
+    let id = id.map_err(|_| format!("the event's id is {:?}, which is no number", event.id))?;
+    Ok(Update { id, update: event.data, event: name })
+}
+
+/// What came back for a request, be it sent by reqwest or awaited here.
+pub trait Answered {
+    /// The answer.
+    ///
+    /// # Panics
+    /// When there is none.
+    fn answered(self) -> reqwest::Response;
+}
+
+impl Answered for Result<reqwest::Response, reqwest::Error> {
+    fn answered(self) -> reqwest::Response {
+        self.unwrap_or_else(|error| {
+            let mut why: &dyn Error = &error;
+            while let Some(cause) = why.source() {
+                why = cause; // the last one says what happened
+            }
+            let path = error.url().map_or("", |url| url.path());
+            panic!("no answer to a request for {path} ({why}): has it ended?")
+        })
+    }
 }
 
 /// A message from somebody, as a request that can still be changed.
@@ -253,7 +277,7 @@ pub async fn publish_all(
     for text in texts {
         let message = serde_json::json!({ "update": text.as_ref() });
         let response = http.post(server.url("/api/messages")).json(&message).send();
-        let response = soon("an answer to a message", response).await.expect("it answers");
+        let response = soon("an answer to a message", response).await.answered();
         assert_eq!(response.status(), 201);
         updates.push(response.json().await.expect("an update"));
     }
@@ -272,7 +296,7 @@ pub async fn idle(server: &Server) -> Raw {
     connection.send(request(server.name())).await;
     match server.name() {
         "polling" => drop(connection.response().await),
-        "server-sent-events" => drop(connection.until("retry: 1000\n\n").await),
+        "server-sent-events" => drop(connection.until("\r\n\r\n").await),
         "websockets" => assert_eq!(connection.response().await.status(), 101),
         // A held request says nothing: whether the server has it, its open files tell.
         _ => {}

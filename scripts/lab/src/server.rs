@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, time::sleep, time::timeout};
 
 use crate::time::{soon, within};
 
@@ -95,28 +95,55 @@ impl Server {
     pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> Server {
         let mut command = command(name);
         command.envs(variables.iter().copied());
-        let port = command.as_std().get_envs().find(|(name, _)| *name == "PORT");
-        let port = port.and_then(|(_, port)| port?.to_str()?.parse().ok());
+        Server::started(name, command).await
+    }
+
+    async fn started(name: &str, mut command: Command) -> Server {
+        let set = |name: &str| {
+            let mut all = command.as_std().get_envs();
+            all.find_map(|(one, value)| (one == name).then_some(value?.to_str()?.to_owned()))
+        };
+        let port = set("PORT").and_then(|port| port.parse().ok());
+        let host = set("HOST").unwrap_or_else(|| "127.0.0.1".into());
         match port.filter(|port| is_other() && *port > 0) {
-            Some(port) => Server::spawn_at(name, &mut command, port).await,
+            Some(port) => Server::spawn_at(name, &mut command, &host, port).await,
             None => Server::spawn(name, &mut command).await,
         }
     }
 
-    /// Starts somebody else's server, and waits until it accepts connections at this port.
-    async fn spawn_at(name: &str, command: &mut Command, port: u16) -> Server {
+    /// Starts a quiet server that may have so many files open, of which each connection is one.
+    pub async fn start_limited(name: &str, files: u32) -> Server {
+        let whole = command(name);
+        let whole = whole.as_std();
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {files} && exec \"$@\"")).arg("sh");
+        limited.arg(whole.get_program()).args(whole.get_args()).env("QUIET", "1");
+        for (name, value) in whole.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        Server::started(name, limited).await
+    }
+
+    /// Starts somebody else's server, and waits until it accepts connections there. Whether it says
+    /// so too is tried by itself; here it gets a moment for it.
+    async fn spawn_at(name: &str, command: &mut Command, host: &str, port: u16) -> Server {
         let mut server = Server::process_of(name, command);
         let accepts = async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            while !accepts(host, port).await {
                 let process = server.process.as_mut().expect("it has one");
                 if let Ok(Some(status)) = process.try_wait() {
                     let _ = server.complained.wait_for(|lines| !lines.is_empty()).await;
                     panic!("it ended ({status}); on stderr: {}", server.complained().join(" / "));
                 }
-                sleep(Duration::from_millis(20)).await; // nobody tells: it has to be tried
+                sleep(Duration::from_millis(20)).await; // nobody tells when it does
             }
         };
         soon(&format!("it accepts connections at PORT={port}"), accepts).await;
+        let says = server.printed.wait_for(|lines| !lines.is_empty());
+        let _ = timeout(Duration::from_secs(1), says).await;
         server.port = port;
         server
     }
@@ -341,6 +368,21 @@ pub fn command(name: &str) -> Command {
         .env_remove("QUIET")
         .env_remove("ALLOWED_HOSTS");
     command
+}
+
+/// Whether somebody accepts connections there. Linux says so without one, which would count among
+/// those that a case looks at.
+async fn accepts(host: &str, port: u16) -> bool {
+    let mut tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string).into_iter().flatten();
+    let (end, listens) = (format!(":{port:04X}"), "0A");
+    if cfg!(target_os = "linux") {
+        return tables.any(|table| {
+            let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            rows.any(|row| row.len() > 3 && row[1].ends_with(&end) && row[3] == listens)
+        });
+    }
+    TcpStream::connect((host, port)).await.is_ok()
 }
 
 /// A port that is free for now, below those that the system takes for connections (RFC 6335 §6).

@@ -27,7 +27,9 @@
 //! and have to succeed.
 //!
 //! Source stands in blocks like `rust file=feed/src/lib.rs`: these lines, one after another, perhaps
-//! further to the right. What looks like a path of this repository within a sentence has to be one.
+//! further to the right. A change to a file stands in a block like `diff file=feed/src/lib.rs`: its
+//! old lines have to stand there once (`@@` parts two places). In a `SOLUTIONS.md`, a server is
+//! started with all such changes made to it (see `solutions.rs`). What looks like a path of this repository within a sentence has to be one.
 
 #[path = "readmes/compare.rs"]
 mod compare;
@@ -35,12 +37,16 @@ mod compare;
 mod document;
 #[path = "readmes/itself.rs"]
 mod itself;
+#[path = "readmes/patch.rs"]
+mod patch;
 #[path = "readmes/prose.rs"]
 mod prose;
 #[path = "readmes/servers.rs"]
 mod servers;
 #[path = "readmes/session.rs"]
 mod session;
+#[path = "readmes/solutions.rs"]
+mod solutions;
 
 use std::path::{Path, PathBuf};
 use std::{fs, process, time::Duration};
@@ -52,6 +58,7 @@ use compare::Names;
 use document::{At, Command, Document};
 use servers::{PORTS, Running, Start};
 use session::{Session, Terminal};
+use solutions::Solved;
 
 /// Commands that can't be run as they are shown: how they begin, what is run instead, and why. The
 /// rest of a command takes the place of `REST`. What is shown beneath them is not compared.
@@ -63,7 +70,12 @@ const INSTEAD: &[(&str, &str, &str)] = &[
         "bash -n scripts/past-one-machine.sh",
         "a step of its own runs it",
     ),
-    ("scripts/pictures.sh", "bash -n scripts/pictures.sh", "it would take the pictures anew"),
+    ("scripts/pictures.sh", "bash -n scripts/pictures.sh", "it would take the pictures again"),
+    (
+        "scripts/check.sh",
+        "bash -n scripts/check.sh",
+        "it takes minutes; a test of its own tries it",
+    ),
     (
         "scripts/measure.sh",
         // That its options are known, then that it measures: few updates, and in no file.
@@ -95,9 +107,13 @@ macro_rules! readmes {
 readmes! {
     readme: "README.md",
     polling: "polling/README.md",
+    polling_solutions: "polling/SOLUTIONS.md",
     long_polling: "long-polling/README.md",
+    long_polling_solutions: "long-polling/SOLUTIONS.md",
     server_sent_events: "server-sent-events/README.md",
+    server_sent_events_solutions: "server-sent-events/SOLUTIONS.md",
     websockets: "websockets/README.md",
+    websockets_solutions: "websockets/SOLUTIONS.md",
     feed: "feed/README.md",
     public: "public/README.md",
     lesson: "scripts/LESSON.md",
@@ -112,6 +128,28 @@ fn each_readme_has_its_test() {
     let list = String::from_utf8(list.stdout).expect("names are UTF-8");
     let missing: Vec<_> = list.lines().filter(|readme| !READMES.contains(readme)).collect();
     assert!(missing.is_empty(), "add them to `readmes!`: {missing:?}");
+}
+
+/// The README says how long the servers are at most, and each walkthrough about how long its own is.
+#[test]
+fn the_servers_are_as_long_as_is_said() {
+    let lines = |file: &str| {
+        let text = fs::read_to_string(root().join(file)).expect("it is there");
+        text.lines().count()
+    };
+    let lengths = SERVERS.map(|server| lines(&format!("{server}/src/main.rs")));
+    let (shortest, longest) = (lengths.iter().min().unwrap(), lengths.iter().max().unwrap());
+    let readme = fs::read_to_string(root().join("README.md")).expect("it is there");
+    assert!(readme.contains(&format!("a server of {shortest} to {longest} lines")), "{lengths:?}");
+    assert!(*longest <= 120 && lines("feed/src/lib.rs") <= 250);
+    for (server, length) in SERVERS.into_iter().zip(lengths) {
+        let readme = fs::read_to_string(root().join(server).join("README.md"));
+        let readme = readme.expect("it is there").replace('\n', " ");
+        let about =
+            readme.split(" server of about ").nth(1).and_then(|rest| rest.split(' ').next());
+        let about: usize = about.and_then(|about| about.parse().ok()).expect("it says how long");
+        assert!(about.abs_diff(length) <= 5, "{server}: {length}, not {about}");
+    }
 }
 
 fn root() -> PathBuf {
@@ -136,7 +174,9 @@ async fn problems(readme: &str, text: &str) -> Vec<String> {
     problems.extend(prose::check_paths(&root, readme, &document));
     problems.extend(check_markers(readme, text));
     problems.extend(unfinished(text));
-    problems.extend(Run::new(&root).all(&document).await);
+    let solved = readme.strip_suffix("/SOLUTIONS.md");
+    let solved = solved.and_then(|name| SERVERS.into_iter().find(|server| *server == name));
+    problems.extend(Run::new(&root, solved.map(Solved::of)).all(&document).await);
     problems.sort_by_key(|problem| problem.line);
     problems.into_iter().map(|At { line, is }| format!("{readme}:{line}: {is}\n")).collect()
 }
@@ -160,6 +200,8 @@ fn unfinished(text: &str) -> impl Iterator<Item = At<String>> {
 /// The run of a README's commands.
 struct Run {
     session: Session,
+    /// What is started where a SOLUTIONS.md starts its server.
+    solved: Option<Solved>,
     names: Names,
     running: Vec<Running>,
     /// Commands that go on, with their terminals.
@@ -168,10 +210,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(root: &Path) -> Run {
+    fn new(root: &Path, solved: Option<Solved>) -> Run {
         let session = Session::start(root);
         let (running, beside, problems) = (Vec::new(), Vec::new(), Vec::new());
-        Run { session, names: Names::default(), running, beside, problems }
+        Run { session, solved, names: Names::default(), running, beside, problems }
     }
 
     fn problem(&mut self, command: &At<Command>, problem: &str) {
@@ -222,8 +264,9 @@ impl Run {
         let later = rest.iter().take_while(|command| Start::of(&command.is.text).is_none());
         let mut shown = std::iter::once(command).chain(later).map(|command| &command.is.shown);
         let quiet = !shown.any(|shown| servers::has_later_update(shown));
-        let running = Running::start(start, command, quiet, &self.session, &mut self.names).await?;
-        self.running.push(running);
+        let (solved, session) = (self.solved.as_ref(), &self.session);
+        let running = Running::start(start, command, quiet, solved, session, &mut self.names);
+        self.running.push(running.await?);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! A line before a server that says back what it hears, and the control of the program.
 //!
-//! Times are lower bounds, which hold on any machine, or compared with each other.
+//! Times are lower bounds, which hold on any machine. That nothing takes longer is tried on a clock
+//! that stands still, beside the code.
 
 use std::process::{Command, Stdio};
 use std::{
@@ -48,20 +49,14 @@ async fn a_round_trip_takes_its_time() {
     assert!(round_trip(&mut client).await >= RTT);
     set.send_replace(3 * RTT);
     assert!(round_trip(&mut client).await >= 3 * RTT);
-    set.send_replace(Duration::ZERO);
-    let near = round_trip(&mut client).await;
-    set.send_replace(RTT);
-    assert!(near < round_trip(&mut client).await);
 }
 
-/// What follows does not wait for what is under way: 4 MB in 1,000 parts take some round trips, not
-/// a thousand; and they come in order, up to the end.
+/// 4 MB in 1,000 parts come in order, up to the end.
 #[tokio::test]
-async fn the_bandwidth_stays() {
+async fn everything_comes_in_order() {
     let (_set, client) = echo(RTT).await;
     let sent: Vec<u8> = (0..4_000_000u32).map(|number| (number % 251) as u8).collect();
     let (mut from, mut to) = client.into_split();
-    let start = Instant::now();
     let write = async {
         for part in sent.chunks(4_000) {
             to.write_all(part).await.expect("it is open");
@@ -72,7 +67,6 @@ async fn the_bandwidth_stays() {
     let (read, ()) = tokio::join!(from.read_to_end(&mut received), write);
     read.expect("up to the end");
     assert!(received == sent, "{} bytes of {}", received.len(), sent.len());
-    assert!(start.elapsed() < 100 * RTT, "each part waited: {:?}", start.elapsed());
 }
 
 /// Asked by curl, it answers; another site's page gets no permission, nor does another site's name.

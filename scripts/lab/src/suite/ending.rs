@@ -11,7 +11,7 @@ use crate::{raw::Raw, server::Server};
 pub async fn sigterm_at_once_ends_with_0(name: &'static str) {
     for _ in 0..5 {
         let status = Server::start(name).await.stop().await;
-        assert_eq!(status.code(), Some(0), "{status}");
+        assert_eq!(status.code(), Some(0), "the exit code");
     }
 }
 
@@ -21,7 +21,7 @@ pub async fn ctrl_c_ends_with_0(name: &'static str) {
     let _client = idle(&server).await;
     server.signal(Signal::SIGINT);
     let status = server.end().await;
-    assert_eq!(status.code(), Some(0), "{status}");
+    assert_eq!(status.code(), Some(0), "the exit code");
 }
 
 /// Within two seconds. A busy machine may have three tries.
@@ -35,7 +35,7 @@ pub async fn a_thousand_clients_do_not_hold_the_end(name: &'static str) {
         let start = Instant::now();
         let status = server.stop().await;
         took.push(start.elapsed());
-        assert_eq!(status.code(), Some(0), "{status}");
+        assert_eq!(status.code(), Some(0), "the exit code");
         drop(clients);
         if took.last() < Some(&Duration::from_secs(2)) {
             return;

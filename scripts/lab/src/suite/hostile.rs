@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use rand::{Rng as _, RngExt as _};
-use tokio::process::Command;
 
 use crate::client::{Client, idle, newest_id, path, publish, publish_all, request, request_of};
 use crate::raw::Raw;
-use crate::server::{Server, binary};
+use crate::server::{Server, is_other};
 use crate::time::seeded;
 
 /// KiB by which a server may grow while strangers try what they like.
@@ -111,10 +110,7 @@ pub async fn requests_without_reading_the_answers(name: &'static str) {
 /// At the system's limit on open files nothing panics, those connected are served, and new ones
 /// as soon as there is room again.
 pub async fn more_clients_than_files(name: &'static str) {
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n 100 && exec \"$0\""]).arg(binary(name));
-    limited.env("PORT", "0").env("QUIET", "1").env_remove("HOST");
-    let server = Server::spawn(name, &mut limited).await;
+    let server = Server::start_limited(name, 100).await;
     let before = server.open_files();
 
     let mut listener = idle(&server).await;
@@ -133,9 +129,11 @@ pub async fn more_clients_than_files(name: &'static str) {
         client.try_send(request(name)).await;
         crowd.push(client);
     }
-    sender.send("GET /html/index.html HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    let page = sender.response().await;
-    assert!([200, 503].contains(&page.status()), "there is such a page: {}", page.head);
+    if !is_other() {
+        sender.send("GET /html/index.html HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let page = sender.response().await;
+        assert!([200, 503].contains(&page.status()), "there is such a page: {}", page.head);
+    }
     sender.send(&message).await;
     assert_eq!(sender.response().await.status(), 201);
     if name == "polling" {
@@ -154,5 +152,5 @@ pub async fn assert_well(server: Server, open_files: usize) {
     Client::new(&server, seen).texts_until("it goes on").await;
     server.open_files_until(Duration::from_secs(20), |now| now <= open_files).await;
     let status = server.stop().await; // asserts that it didn't panic
-    assert_eq!(status.code(), Some(0), "{status}");
+    assert!(is_other() || status.code() == Some(0), "{status}"); // of others it is asked elsewhere
 }

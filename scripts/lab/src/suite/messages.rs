@@ -3,7 +3,7 @@
 use reqwest::{Body, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use crate::client::{Client, Update, message, newest_id, publish};
+use crate::client::{Answered as _, Client, Update, message, newest_id, publish};
 use crate::{raw::Raw, server::Server, time::soon};
 
 /// `201` and the update with its id; every client of the server gets the same.
@@ -26,7 +26,7 @@ pub async fn client_a_to_client_b(name: &'static str) {
         json!({"event": "x".repeat(64), "update": "the other way round"}),
     ];
     for mut row in rows {
-        let response = message(&server, row.to_string()).send().await.expect("an answer");
+        let response = message(&server, row.to_string()).send().await.answered();
         assert_eq!(response.status(), 201, "{row}");
         assert_eq!(response.headers()["content-type"], "application/json");
         let answer: Value = response.json().await.expect("JSON");
@@ -150,7 +150,7 @@ pub async fn bad_messages_are_refused(name: &'static str) {
     for (kind, body) in rows {
         let what = format!("{kind:?} {:?}", String::from_utf8_lossy(&body));
         let response = post(&server, kind, body).send();
-        let response = soon(&what, response).await.expect("an answer");
+        let response = soon(&what, response).await.answered();
         assert_why(response, 400, &what).await;
     }
 
@@ -189,7 +189,7 @@ pub async fn at_most_4096_bytes(name: &'static str) {
         // The same from an ordinary client.
         let response = message(&server, body).send().await;
         if status == 201 {
-            assert_eq!(response.expect("an answer").status(), 201);
+            assert_eq!(response.answered().status(), 201);
         } else if let Ok(response) = response {
             assert_why(response, 413, "from an ordinary client").await;
         }
@@ -216,5 +216,5 @@ fn post(server: &Server, kind: Option<&str>, body: impl Into<Body>) -> RequestBu
 
 async fn status_of(server: &Server, kind: Option<&str>, body: &'static str) -> StatusCode {
     let response = soon("an answer", post(server, kind, body).send()).await;
-    response.expect("an answer").status()
+    response.answered().status()
 }

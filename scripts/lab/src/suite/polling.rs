@@ -1,6 +1,6 @@
 //! What only `polling` has on the wire.
 
-use crate::client::{newest_id, publish};
+use crate::client::{Answered as _, newest_id, publish};
 use crate::{Server, Update};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub async fn only_what_is_newer(name: &'static str) {
 
 async fn get(server: &Server, path: &str) -> Response {
     let response = crate::soon("an answer", reqwest::get(server.url(path))).await;
-    let response = response.expect("an answer");
+    let response = response.answered();
     assert_eq!(response.status(), 200, "{path}");
     assert_eq!(response.headers()["content-type"], "application/json", "{path}");
     response

@@ -1,5 +1,6 @@
 //! What only `websockets` has on the wire.
 
+use std::fmt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -129,10 +130,10 @@ pub async fn an_update_is_json(name: &'static str) {
     let mut other = handshaken(&server, "", "Sec-WebSocket-Protocol: chat\r\n").await;
     for length in [1, 125, 126, 127, 4_000] {
         let update = publish(&server, &"x".repeat(length)).await;
-        let expected = (TEXT, update.update.clone().into_bytes());
+        let expected = Frame(TEXT, update.update.clone().into_bytes());
         assert_eq!(received(&mut text).await, expected);
         assert_eq!(received(&mut other).await, expected, "it has no such subprotocol");
-        let expected = (TEXT, serde_json::to_vec(&update).expect("JSON"));
+        let expected = Frame(TEXT, serde_json::to_vec(&update).expect("JSON"));
         assert_eq!(received(&mut json).await, expected);
         assert_eq!(received(&mut either).await, expected);
     }
@@ -268,12 +269,12 @@ pub async fn a_gap_is_a_frame(name: &'static str) {
     let server = Server::start(name).await;
     let kept = publish(&server, "kept").await;
     let mut json = handshaken(&server, "?after=1", "Sec-WebSocket-Protocol: json\r\n").await;
-    assert_eq!(received(&mut json).await, (TEXT, br#"{"gap":true}"#.to_vec()));
+    assert_eq!(received(&mut json).await, Frame(TEXT, br#"{"gap":true}"#.to_vec()));
     let first: Update = serde_json::from_slice(&received(&mut json).await.1).expect("JSON");
     assert_eq!(first.update, "Real-Time Update 1");
     let mut text = handshaken(&server, "?after=1", "").await;
-    assert_eq!(received(&mut text).await, (TEXT, b"Real-Time Update 1".to_vec()));
-    assert_eq!(received(&mut text).await, (TEXT, kept.update.into_bytes()));
+    assert_eq!(received(&mut text).await, Frame(TEXT, b"Real-Time Update 1".to_vec()));
+    assert_eq!(received(&mut text).await, Frame(TEXT, kept.update.into_bytes()));
 }
 
 /// A ping gets its pong, with what it said.
@@ -283,13 +284,13 @@ pub async fn a_ping_gets_its_pong(name: &'static str) {
     for payload in [&b""[..], b"x", &[0xff; 125]] {
         client.send(frame(PONG, b"that nobody asked for")).await;
         client.send(frame(PING, payload)).await;
-        assert_eq!(received(&mut client).await, (PONG, payload.to_vec()));
+        assert_eq!(received(&mut client).await, Frame(PONG, payload.to_vec()));
     }
     // Also between two fragments.
     let bytes = [frame(TEXT_BEGINS, b"to"), frame(PING, b"?"), frame(GOES_ON_AND_ENDS, b"gether")];
     client.send(bytes.concat()).await;
-    assert_eq!(received(&mut client).await, (PONG, b"?".to_vec()));
-    assert_eq!(received(&mut client).await, (TEXT, b"together".to_vec()));
+    assert_eq!(received(&mut client).await, Frame(PONG, b"?".to_vec()));
+    assert_eq!(received(&mut client).await, Frame(TEXT, b"together".to_vec()));
 }
 
 /// A close gets its close, and then the connection ends.
@@ -319,7 +320,7 @@ pub async fn a_close_gets_its_close(name: &'static str) {
     let mut client = socket(&server, "/").await;
     let bye = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
     client.close(Some(bye)).await.expect("it is open");
-    let answer = soon("a close", client.next()).await.expect("an answer").expect("a close");
+    let answer = soon("a close", client.next()).await.expect("a frame").expect("a close");
     assert!(
         matches!(&answer, Message::Close(Some(why)) if why.code == CloseCode::Away),
         "{answer:?}"
@@ -347,7 +348,7 @@ pub async fn messages_in_pieces(name: &'static str) {
     ];
     for (frames, expected) in &rows {
         client.send(frames.concat()).await;
-        let (first, payload) = received(&mut client).await;
+        let Frame(first, payload) = received(&mut client).await;
         assert_eq!((first, String::from_utf8_lossy(&payload).as_ref()), (TEXT, *expected));
     }
     // Byte for byte, and all of them at once.
@@ -355,12 +356,12 @@ pub async fn messages_in_pieces(name: &'static str) {
         client.send([byte]).await;
         tokio::task::yield_now().await;
     }
-    assert_eq!(received(&mut client).await, (TEXT, b"masked".to_vec()));
+    assert_eq!(received(&mut client).await, Frame(TEXT, b"masked".to_vec()));
     let all: Vec<u8> =
         (0..200).flat_map(|number| frame(TEXT, format!("{number}").as_bytes())).collect();
     client.send(all).await;
     for number in 0..200 {
-        assert_eq!(received(&mut client).await, (TEXT, format!("{number}").into_bytes()));
+        assert_eq!(received(&mut client).await, Frame(TEXT, format!("{number}").into_bytes()));
     }
 }
 
@@ -532,7 +533,7 @@ pub async fn a_ping_every_15_seconds(name: &'static str) {
     let start = Instant::now();
     for due in [15, 30] {
         assert!(client.any_within(Duration::from_secs(25)).await, "no ping after {due} s");
-        let (first, payload) = received(&mut client).await;
+        let Frame(first, payload) = received(&mut client).await;
         assert_eq!(first, PING);
         let took = start.elapsed().as_secs();
         assert!((due - 1..due + 8).contains(&took), "ping at {due} s: after {took} s");
@@ -540,7 +541,7 @@ pub async fn a_ping_every_15_seconds(name: &'static str) {
     }
     sleep_until((start + Duration::from_secs(33)).into()).await;
     publish(&server, "still there").await;
-    assert_eq!(received(&mut client).await, (TEXT, b"still there".to_vec()));
+    assert_eq!(received(&mut client).await, Frame(TEXT, b"still there".to_vec()));
 }
 
 /// A client that says nothing, whatever it is told; one that stops in the middle of a frame; and
@@ -572,8 +573,18 @@ async fn handshaken(server: &Server, query: &str, lines: &str) -> Raw {
     client
 }
 
+/// A frame: its first byte, and its payload.
+#[derive(PartialEq)]
+struct Frame(u8, Vec<u8>);
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a frame {:02x} with {:?}", self.0, String::from_utf8_lossy(&self.1))
+    }
+}
+
 /// The next frame of the server: its first byte, and its payload.
-async fn received(client: &mut Raw) -> (u8, Vec<u8>) {
+async fn received(client: &mut Raw) -> Frame {
     let header = client.exactly(2).await;
     let length = match header[1] {
         126 => {
@@ -582,7 +593,7 @@ async fn received(client: &mut Raw) -> (u8, Vec<u8>) {
         length @ ..126 => length.into(),
         _ => panic!("a server masks nothing, and nothing here is so long: {header:?}"),
     };
-    (header[0], client.exactly(length).await)
+    Frame(header[0], client.exactly(length).await)
 }
 
 /// The code of the server's close, before which may be updates; then has to come the end.
@@ -591,7 +602,7 @@ async fn closed(mut client: Raw) -> Result<Option<u16>, &'static str> {
         if !client.any_within(Duration::from_secs(10)).await {
             return Err("no close");
         }
-        let (first, payload) = received(&mut client).await;
+        let Frame(first, payload) = received(&mut client).await;
         if first == CLOSE {
             let more = client.to_end().await;
             let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));

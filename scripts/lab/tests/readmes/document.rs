@@ -24,6 +24,8 @@ pub struct Block {
     /// What stands behind the fence: a language, and perhaps `file=PATH`.
     pub info: String,
     pub text: String,
+    /// The heading above it, as it is written.
+    pub section: String,
 }
 
 /// All that is checked of a README.
@@ -61,6 +63,7 @@ impl Document {
 
         let mut block: Option<At<Block>> = None;
         let mut heading: Option<String> = None;
+        let mut section = String::new();
         for (event, range) in parser.into_offset_iter() {
             let line = line_of(&range);
             match event {
@@ -69,7 +72,10 @@ impl Document {
                         CodeBlockKind::Fenced(info) => (info.to_string(), line + 1),
                         CodeBlockKind::Indented => (String::new(), line),
                     };
-                    block = Some(At { line, is: Block { info, text: String::new() } });
+                    block = Some(At {
+                        line,
+                        is: Block { info, text: String::new(), section: section.clone() },
+                    });
                 }
                 Event::End(TagEnd::CodeBlock) => {
                     let block = block.take().expect("it began");
@@ -81,7 +87,8 @@ impl Document {
                 }
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
                 Event::End(TagEnd::Heading(_)) => {
-                    let anchor = document.anchor_of(&heading.take().expect("it began"));
+                    section = heading.take().expect("it began");
+                    let anchor = document.anchor_of(&section);
                     document.anchors.push(anchor);
                 }
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {

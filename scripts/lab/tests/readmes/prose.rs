@@ -8,6 +8,7 @@ use snapbox::IntoData as _;
 use snapbox::report::{Palette, write_diff};
 
 use crate::document::{At, Block, Document};
+use crate::patch;
 
 /// Whose pages are still there in years: standards, and projects of their own pages.
 const SITES: &[&str] = &[
@@ -50,7 +51,7 @@ const FROM_FILES: &[&str] = &["css", "html", "js", "rust", "toml"];
 
 /// Whether a block is what it says.
 pub fn check_block(root: &Path, block: &At<Block>) -> Vec<At<String>> {
-    let At { line, is: Block { info, text } } = block;
+    let At { line, is: Block { info, text, .. } } = block;
     let (language, file) = info.split_once(' ').unwrap_or((info, ""));
     let mut problems = Vec::new();
     let mut problem = |line, text: String| problems.push(At { line, is: text });
@@ -60,7 +61,12 @@ pub fn check_block(root: &Path, block: &At<Block>) -> Vec<At<String>> {
     if let Some((place, _)) = text.lines().enumerate().find(|(_, line)| line.starts_with("$ ")) {
         problem(line + place, "a command stands in a block of the language `console`".into());
     }
-    if let Some(file) = file.strip_prefix("file=") {
+    if let (Some(file), "diff") = (file.strip_prefix("file="), language) {
+        let source = fs::read_to_string(root.join(file)).map_err(|error| error.to_string());
+        if let Err(error) = source.and_then(|source| patch::apply(&source, text)) {
+            problem(*line, format!("this change can't be made to {file}: {error}"));
+        }
+    } else if let Some(file) = file.strip_prefix("file=") {
         if let Err(error) = check_source(root, file, text) {
             problem(*line, error);
         }

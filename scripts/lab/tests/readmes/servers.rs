@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::compare::Names;
 use crate::document::{At, Command};
 use crate::session::{Session, set_environment, write_script};
+use crate::solutions::Solved;
 
 /// The ports that the servers have by default, in the order of [`SERVERS`].
 pub const PORTS: [u16; 4] = [8001, 8002, 8003, 8004];
@@ -62,11 +63,13 @@ enum What {
 }
 
 impl Running {
-    /// Starts it on free ports, which the ports of the README mean from now on.
+    /// Starts it on free ports, which the ports of the README mean from now on; in the place of a
+    /// server its solved copy, where there is one.
     pub async fn start(
         start: &Start,
         command: &At<Command>,
         quiet: bool,
+        solved: Option<&Solved>,
         session: &Session,
         names: &mut Names,
     ) -> Result<Running, String> {
@@ -76,9 +79,13 @@ impl Running {
             variables.push(("QUIET".into(), "1".into()));
         }
         let what = if let Some(name) = start.name {
-            let variables: Vec<_> =
-                variables.iter().map(|(name, value)| (&**name, &**value)).collect();
-            let server = Server::start_with(name, &variables).await;
+            let server = if let Some(solved) = solved {
+                solved.start(&variables).await
+            } else {
+                let variables: Vec<_> =
+                    variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+                Server::start_with(name, &variables).await
+            };
             let default =
                 SERVERS.iter().position(|server| *server == name).map(|place| PORTS[place]);
             let shown = ports.last().and_then(|(_, port)| port.parse().ok()).or(default);
@@ -208,7 +215,7 @@ pub fn has_later_update(shown: &str) -> bool {
 }
 
 /// A port that nobody listens on, and that nobody gets who asks for any free one.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..32_000));
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     ports.find(is_free).expect("there is no end of them")
