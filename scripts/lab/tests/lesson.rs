@@ -443,3 +443,32 @@ async fn step_by_step() {
         assert_eq!(shown, commands, "{name} runs to its end");
     }
 }
+
+/// The homework: its command says of the naive server what the lesson says that it says.
+#[tokio::test]
+async fn the_homework() {
+    if Command::new("node").arg("--version").output().await.is_err() {
+        return eprintln!("not tried: there is no Node (https://nodejs.org, 20 or newer)");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let lesson = fs::read_to_string(root.join("scripts/LESSON.md")).expect("it is there");
+    let mut lines = lesson.lines().skip_while(|line| !line.starts_with("$ scripts/check.sh "));
+    let homework = lines.next().expect("there is one").trim_start_matches("$ ");
+    let last = lines.nth(1).expect("it shows the last line");
+
+    let session = Session::start(&root);
+    let mut command = Command::new("bash");
+    set_environment(&mut command, &session.folder);
+    let output = command.args(["-c", homework]).current_dir(&root).output();
+    let output = soon("its end", output).await.expect("bash is there");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed.trim_end().lines().last(), Some(last), "{printed}");
+    let has = |result: &str, sentence: &str| {
+        let words = |line: &str| line.split_whitespace().take(2).eq([result, sentence]);
+        assert!(printed.lines().any(words), "{sentence} {result} not:\n{printed}");
+    };
+    has("holds", "1.3");
+    has("holds", "1.7");
+    has("FAILS", "2.2");
+    assert!(!output.status.success(), "{printed}");
+}
