@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-option=${option:---step} # a script may have set another one
+option=${script_option:---step} # what a script takes; it may have set another one
 case $#:${1:-} in
 0: | 1:"$option") ;;
 *) echo "usage: scripts/${0##*/} [$option]" >&2 && exit 2 ;;

@@ -6,7 +6,7 @@
 #   scripts/past-one-machine.sh           what happens, step by step
 #   scripts/past-one-machine.sh --stay    leaves it running, with the addresses for a browser
 
-export option=--stay
+export script_option=--stay
 # shellcheck source-path=SCRIPTDIR source=common.bash
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 

@@ -41,7 +41,10 @@ impl All {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let session = Session::start(&root);
         let script = fs::read_to_string(root.join("scripts/all.sh")).expect("it is there");
-        let ports: Vec<_> = iter::repeat_with(free_port).take(4).collect();
+        let mut ports = Vec::new();
+        while ports.len() < SERVERS.len() {
+            ports.extend(Some(free_port()).filter(|port| !ports.contains(port)));
+        }
         let others = iter::zip(8001.., &ports).fold(script, |script, (port, other): (u16, _)| {
             script.replace(&port.to_string(), &other.to_string())
         });
@@ -192,6 +195,12 @@ async fn one_message_four_ways(all: &All, browser: &Browser) {
     }
     let invite = "document.querySelector('#invite').hidden";
     assert_eq!(browser.value(invite).await, true, "nobody else could come");
+    // Right behind a poll: now and then polling is lucky.
+    browser.enter_frame(Some(&frame("polling"))).await;
+    let requests = "Number(document.querySelector('#count-requests').textContent)";
+    let before = browser.value(requests).await;
+    browser.until("the next poll", &format!("{requests} > {before}")).await;
+    browser.enter_frame(None).await;
     let (took, summary) = send_to_all(browser).await;
     assert!(took[1..].iter().all(|other| *other < took[0]), "polling is not the last: {took:?}");
     assert!(summary.contains("Last: Polling after "), "{summary}");
@@ -433,4 +442,33 @@ async fn step_by_step() {
         assert!(output.status.success(), "{name}");
         assert_eq!(shown, commands, "{name} runs to its end");
     }
+}
+
+/// The homework: its command says of the naive server what the lesson says that it says.
+#[tokio::test]
+async fn the_homework() {
+    if Command::new("node").arg("--version").output().await.is_err() {
+        return eprintln!("not tried: there is no Node (https://nodejs.org, 20 or newer)");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let lesson = fs::read_to_string(root.join("scripts/LESSON.md")).expect("it is there");
+    let mut lines = lesson.lines().skip_while(|line| !line.starts_with("$ scripts/check.sh "));
+    let homework = lines.next().expect("there is one").trim_start_matches("$ ");
+    let last = lines.nth(1).expect("it shows the last line");
+
+    let session = Session::start(&root);
+    let mut command = Command::new("bash");
+    set_environment(&mut command, &session.folder);
+    let output = command.args(["-c", homework]).current_dir(&root).output();
+    let output = soon("its end", output).await.expect("bash is there");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed.trim_end().lines().last(), Some(last), "{printed}");
+    let has = |result: &str, sentence: &str| {
+        let words = |line: &str| line.split_whitespace().take(2).eq([result, sentence]);
+        assert!(printed.lines().any(words), "{sentence} {result} not:\n{printed}");
+    };
+    has("holds", "1.3");
+    has("holds", "1.7");
+    has("FAILS", "2.2");
+    assert!(!output.status.success(), "{printed}");
 }
