@@ -193,6 +193,15 @@ fn source_that_has_changed() {
 }
 
 #[test]
+fn changes_that_can_not_be_made() {
+    let readme = |change: &str| format!("\n```diff file=LICENSE\n{change}\n```\n");
+    is_right(&readme("-MIT License\n+Another"));
+    is_wrong(&readme("-GPL License\n+Another"), 3, "0 times");
+    is_wrong(&readme(" MIT License"), 3, "changes nothing");
+    is_right("```diff\n-a\n+b\n```\n");
+}
+
+#[test]
 fn what_is_unfinished() {
     is_wrong("# A\n\nXXX: a picture\n", 3, "unfinished");
     is_wrong("<!-- measured: begin -->\n", 1, "measured"); // that is in README.md

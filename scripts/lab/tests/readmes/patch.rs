@@ -25,7 +25,8 @@ pub fn apply(text: &str, change: &str) -> Result<String, String> {
         if old == new {
             return Err(format!("it changes nothing:{old}"));
         }
-        match text.matches(&old).count() {
+        let places = text.char_indices().filter(|(at, _)| text[*at..].starts_with(&old));
+        match places.count() {
             1 => text = text.replacen(&old, &new, 1),
             count => return Err(format!("these lines stand there {count} times, not once:{old}")),
         }

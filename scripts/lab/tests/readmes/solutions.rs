@@ -15,6 +15,9 @@ use lab::browser::Browser;
 use lab::{SERVERS, Server, suite};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::document::Document;
@@ -39,7 +42,7 @@ impl Solved {
         let _one_at_a_time = BUILDS.lock().unwrap_or_else(PoisonError::into_inner);
         let root = root();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("solved-{name}"));
-        let changed = changed(name, |file| !file.ends_with(".html"), |_| true);
+        let changed = changed(name, |file| !file.contains("/public/"), |_| true);
         let source = |file: &str| {
             changed.get(&format!("{name}/{file}")).cloned().unwrap_or_else(|| {
                 fs::read_to_string(root.join(name).join(file)).expect("it is in the repository")
@@ -47,7 +50,7 @@ impl Solved {
         };
         let workspace = fs::read_to_string(root.join("Cargo.toml")).expect("it is there");
         let members = workspace.lines().find(|line| line.starts_with("members = "));
-        let feed = format!("feed = {{ path = {:?} }}", root.join("feed"));
+        let feed = format!("feed = {{ path = '{}' }}", root.join("feed").display());
         let workspace = workspace
             .replace(members.expect("it has members"), "")
             .replace("feed = { path = \"feed\" }", &feed);
@@ -179,20 +182,20 @@ fn the_suite() {
 struct Page {
     browser: Browser,
     server: Server,
-    _page: tokio::sync::MutexGuard<'static, ()>,
+    _place: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Page {
     async fn of(name: &'static str, exercise: Option<u8>) -> Page {
         static PAGES: [tokio::sync::Mutex<()>; 4] =
             [const { tokio::sync::Mutex::const_new(()) }; SERVERS.len()];
-        let place = SERVERS.iter().position(|server| *server == name).expect("it is one of them");
-        let page = PAGES[place].lock().await;
+        let index = SERVERS.iter().position(|server| *server == name).expect("it is one of them");
+        let place = PAGES[index].lock().await;
         let solved = Solved::of(name);
         solved.page(exercise);
         let browser = Browser::start().await;
         let server = start_at(&solved, servers::free_port()).await;
-        let opened = Page { browser, server, _page: page };
+        let opened = Page { browser, server, _place: place };
         opened.open().await;
         opened
     }
@@ -233,7 +236,7 @@ async fn publish(server: &Server, message: Value) -> u64 {
     answer["id"].as_u64().expect("it has an id")
 }
 
-/// Polling, exercise 4 and 5: the rest is in the file itself.
+/// Its exercises 4 and 5 change the server; what else they promise stands in its SOLUTIONS.md.
 #[test]
 fn polling_still_keeps_the_contract() {
     assert_eq!(failing(&Solved::of("polling"), ""), [""; 0]);
@@ -259,39 +262,30 @@ async fn polling_3_a_calmer_client() {
     assert!(pauses[0] < pauses[pauses.len() - 1], "{pauses:?}");
 }
 
-/// Its exercise 4.
 #[tokio::test]
 async fn long_polling_4_collect() {
-    let solved = Solved::of("long-polling");
-    let server = start_at(&solved, 0).await;
-    let mut cursor = server_newest(&server).await;
+    let server = start_at(&Solved::of("long-polling"), 0).await;
+    let mut cursor = publish(&server, json!({ "update": "before the burst" })).await;
     let burst = async {
         for number in 0..100 {
             publish(&server, json!({ "update": format!("burst {number}") })).await;
         }
     };
     let client = async {
-        let (mut seen, mut requests, begin) = (0, 0, Instant::now());
+        let mut seen = 0;
         while seen < 100 {
             let url = format!("/api/messages/long-poll?after={cursor}");
             let asked = Instant::now();
             let answer = reqwest::get(server.url(&url)).await.expect("an answer");
             let news: Vec<Value> = answer.json().await.expect("it is an array");
+            // So however long the burst takes, there are ten requests a second at the most.
             assert!(asked.elapsed() >= Duration::from_millis(100), "it waits for more");
             seen += news.len();
-            requests += 1;
             cursor = news.last().expect("it is not empty")["id"].as_u64().expect("an id");
         }
         assert_eq!(seen, 100);
-        assert!(requests <= begin.elapsed().as_millis() / 100 + 1, "{requests} requests");
     };
     tokio::join!(burst, client);
-}
-
-async fn server_newest(server: &Server) -> u64 {
-    let answer = reqwest::get(server.url("/api/messages/long-poll?after=0")).await;
-    let news: Vec<Value> = answer.expect("an answer").json().await.expect("it is an array");
-    news.last().expect("there is one")["id"].as_u64().expect("an id")
 }
 
 #[test]
@@ -314,31 +308,24 @@ async fn long_polling_2_be_patient() {
 #[tokio::test]
 async fn long_polling_3_lose_a_message() {
     let page = Page::of("long-polling", Some(3)).await;
-    // It lies between two requests whether one is lost: so it is tried until one is.
-    let lost = "(() => {
-        const rows = [...document.querySelectorAll('#updates > [data-id] bdi')];
-        const texts = rows.map(({ textContent }) => textContent);
-        const bursts = texts.map((text) => text.split(' of burst ')[1]);
-        return bursts.some((burst) => burst && bursts.filter((it) => it === burst).length < 10
-            && texts.includes(`end ${burst}`));
-    })()";
-    for burst in 0.. {
+    let shown = "[...document.querySelectorAll('#updates bdi')].map((text) => text.textContent)";
+    // Whether one is lost lies in the moment: so it is tried until one is.
+    for burst in 0..50 {
         for message in 0..10 {
             publish(&page.server, json!({ "update": format!("{message} of burst {burst}") })).await;
         }
-        let end = format!("end {burst}");
-        while !page.browser.run(
-            "return [...document.querySelectorAll('#updates bdi')].some((it) => it.textContent === arguments[0])",
-            &[json!(end)],
-        ).await.as_bool().expect("it says so") {
+        let end = format!("end of {burst}");
+        while page.browser.value(&format!("{shown}.includes({})", json!(end))).await == false {
             publish(&page.server, json!({ "update": end })).await; // it may be lost too
             sleep(Duration::from_millis(100)).await;
         }
-        if page.browser.value(lost).await == true {
-            break;
+        let of_burst = json!(format!(" of burst {burst}"));
+        let count = format!("{shown}.filter((text) => text.endsWith({of_burst})).length");
+        if page.browser.value(&count).await.as_u64() < Some(10) {
+            return;
         }
-        assert!(burst < 50, "nothing is lost");
     }
+    panic!("nothing is lost");
 }
 
 #[tokio::test]
@@ -387,9 +374,48 @@ async fn server_sent_events_2_a_name_of_your_own() {
     assert!(!rows.as_str().expect("it is text").contains("Fire"), "nobody listens for it");
     page.browser.fill("#event-names", "greeting alarm").await;
     page.browser.press(&[lab::browser::Key::Enter]).await;
-    page.until("performance.getEntriesByType('resource').length || true").await;
     publish(&page.server, json!({ "update": "Fire again", "event": "alarm" })).await;
     assert_eq!(page.shows("Fire again").await, 1);
+}
+
+/// What its exercise 4 builds on (WHATWG HTML §9.2.6): a block without data is no event, but its id
+/// is the last one, which the browser sends when it reconnects.
+#[tokio::test]
+async fn server_sent_events_4_an_id_without_data_moves_the_cursor() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    let (ask, mut asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.expect("somebody connects");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && connection.read_buf(&mut head).await.is_ok() {}
+            let head = String::from_utf8_lossy(&head).to_lowercase();
+            let (kind, body) = if head.starts_with("get /stream ") {
+                ("event-stream", "retry: 1\n\nid: 5\ndata: heard\n\nid: 7\n\n")
+            } else {
+                ("html", "<title>A page</title>")
+            };
+            let answer = format!("HTTP/1.0 200 OK\r\nContent-Type: text/{kind}\r\n\r\n{body}");
+            let _ = connection.write_all(answer.as_bytes()).await; // it may have gone
+            let _ = ask.send(head);
+        }
+    });
+    let browser = Browser::start().await;
+    browser.open(&format!("http://127.0.0.1:{port}/")).await;
+    let listen = "window.heard = 0; new EventSource('/stream').onmessage = () => heard++;";
+    browser.run(listen, &[]).await;
+    let again = async {
+        loop {
+            let head = asked.recv().await.expect("the listener goes on");
+            if head.contains("last-event-id: ") {
+                return head;
+            }
+        }
+    };
+    let head = lab::soon("the browser reconnects", again).await;
+    assert!(head.contains("last-event-id: 7\r\n"), "{head}");
+    browser.until("an event for each stream", "heard > 0").await;
 }
 
 #[tokio::test]
