@@ -7,18 +7,22 @@ const TOLERANCE = 20; // milliseconds: one clock, read by two programs
 const EXACT = 100; // milliseconds: knowing the difference less exactly than that is not knowing it
 const here = /^(localhost|.*\.localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname);
 
+const FIRST = 1e15; // of 2001: a smaller id, of somebody else's server, is no time
+
 // The server's clock minus the page's, in milliseconds, is between these two.
 let least = -Infinity;
 let most = Infinity;
 
 // An update has come: it was made before.
 export function arrived(id, at) {
+  if (id < FIRST) return;
   least = Math.max(least, madeAt(id) - at);
   if (least > most) most = Infinity; // a clock was set
 }
 
 // An update is the message that was sent then: it was made after that.
 export function made(id, sent) {
+  if (id < FIRST) return;
   most = Math.min(most, madeAt(id) - sent);
   if (least > most) least = -Infinity;
 }
@@ -31,7 +35,7 @@ function difference() {
 // Its age at a time of the page's clock, in milliseconds, where that is known.
 export function ageOf(id, at) {
   const apart = difference();
-  if (apart !== undefined) return Math.max(at + apart - madeAt(id), 0);
+  if (apart !== undefined && id >= FIRST) return Math.max(at + apart - madeAt(id), 0);
 }
 
 // By the server's clock, in milliseconds since 1970.

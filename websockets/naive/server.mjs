@@ -17,6 +17,7 @@ function publish(text) {
 }
 
 const server = createServer((request, response) => {
+  if (request.method !== "POST") return response.writeHead(404).end();
   let body = "";
   request.on("data", (part) => (body += part));
   request.on("end", () => {
