@@ -74,6 +74,11 @@ fn run(options: &Options) -> Result<bool> {
     });
     end_with_all_servers();
     if options.page {
+        panic::set_hook(Box::new(|why| {
+            let why = why.payload();
+            eprintln!("check: {}", tries::seen(why));
+            std::process::exit(2);
+        }));
         return page(technique, options.page_port);
     }
     panic::set_hook(Box::new(|_| {})); // what a case panics with is said at its sentence

@@ -30,7 +30,7 @@ pub fn result(sentence: &Sentence, found: &[(Case, Found)]) -> Found {
 
 /// A line for each sentence, level by level, and why where it does not hold; the last line counts.
 pub fn as_text(results: &[(&Sentence, Found)]) -> String {
-    let has_colours = stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+    let has_colours = stdout().is_terminal() && !is_dumb() && env::var_os("NO_COLOR").is_none();
     let coloured = |colour: &str, text: &str| {
         if has_colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.into() }
     };
@@ -66,6 +66,11 @@ pub fn as_text(results: &[(&Sentence, Found)]) -> String {
         counts.push(format!("level {level}: {holds} of {}{left}", own.len()));
     }
     lines.join("\n") + "\n" + &counts.join(", ") + "\n"
+}
+
+/// Whether the terminal can only print.
+pub fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// What stands before all lines of a sentence but its first.

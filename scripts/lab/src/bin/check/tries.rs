@@ -12,6 +12,8 @@ use lab::Server;
 use lab::server::NotTried;
 use lab::suite::{Case, cases};
 
+use crate::report::is_dumb;
+
 /// How many cases are tried at the same time, besides those that mostly wait.
 const AT_ONCE: usize = 4;
 /// How long one case may take, one of those that mostly wait, and all together.
@@ -92,7 +94,7 @@ fn does_not_start(technique: &'static str) -> Option<String> {
 
 /// Shows how far it is, where somebody looks at it.
 fn progress(text: &str) {
-    if stderr().is_terminal() {
+    if stderr().is_terminal() && !is_dumb() {
         let _ = write!(stderr(), "\r{text:30}\r");
     }
 }
@@ -117,7 +119,7 @@ fn outcome(test: impl Future<Output = ()>, limit: Duration) -> thread::Result<()
 }
 
 /// What was seen, and what should have been.
-fn seen(why: &(dyn Any + Send)) -> String {
+pub fn seen(why: &(dyn Any + Send)) -> String {
     let text = why.downcast_ref::<String>().map(String::as_str);
     let text =
         text.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
