@@ -2,15 +2,32 @@
 # What the four scripts share: they start a server on a free port, show a command and what comes
 # back, say what is wrong, and leave nothing behind. They source this file; it does nothing by
 # itself. It keeps to what bash 3.2 knows, which is what macOS has.
+#
+# With --step, a script waits for Enter before each command that it shows. Ctrl-D (the end of its
+# input) lets it run to its end, Ctrl-C ends it.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+option=${script_option:---step} # what a script takes; it may have set another one
+case $#:${1:-} in
+0: | 1:"$option") ;;
+*) echo "usage: scripts/${0##*/} [$option]" >&2 && exit 2 ;;
+esac
+by_step=false
+longest=15 # seconds that a curl may take
+if [ "${1:-}" = --step ]; then
+    by_step=true longest=3600 # somebody may have something to say between two steps
+fi
 
 folder=$(mktemp -d) # for the pipes
 url=                # where the server is
 answer=             # what came last: `expect` looks into it
 shown=              # the line that was shown last
 connection=         # the process of the curl that is still connected
+again=              # while B waits for something: what to do when the server has ended its connection
+# curl 7.82 has --json for that and what it implies; this is known to every curl.
+export json='Content-Type: application/json'
 export url no_proxy="localhost,${no_proxy:-}" # a school's proxy does not know our localhost
 
 clean_up() {
@@ -45,7 +62,7 @@ explain() {
     shown="# $1"
 }
 
-# Shows a command as one types it. One that gets too long goes on in the next line, as in a shell.
+# Shows a command as one types it, and waits for Enter with --step. One that gets too long goes on in the next line, as in a shell.
 show_command() {
     local word part='' line='$'
     for word in "$@" -; do # an option begins a part; the last one only ends the part before
@@ -57,15 +74,31 @@ show_command() {
         part+=" $word"
     done
     show "$line"
+    step
+}
+
+# Waits for Enter, with --step. Meanwhile the server may have ended the connection: it holds none
+# for ever that says nothing.
+step() {
+    $by_step || return 0
+    IFS= read -r -s _ || by_step=false
+    [ -n "$again" ] && ! kill -0 "$connection" 2>/dev/null || return 0
+    local by_step=false
+    explain "Meanwhile the server has ended B's connection, as it does after a time. B connects again:"
+    "$again"
+    explain "Now the command from above."
 }
 
 # Builds a server, starts it on a free port, and waits until it says where it listens. It makes no
 # updates of its own but the first: whatever comes after that is ours.
 start() {
+    ! $by_step || explain "Enter runs the command that is shown, Ctrl-D all the rest."
     explain "Build the server (this takes a moment the first time) and start it on a free port."
     show "$ cargo build --quiet -p $1"
+    step
     cargo build --quiet -p "$1" || fail "the server does not build"
     show "$ PORT=0 QUIET=1 cargo run --quiet -p $1 &"
+    step
     mkfifo "$folder/server"
     HOST=127.0.0.1 PORT=0 QUIET=1 cargo run --quiet -p "$1" >"$folder/server" &
     exec 3<"$folder/server"
@@ -79,7 +112,7 @@ start() {
 # change nothing where one types it: no progress meter, and no waiting for ever.)
 run() {
     show_command "$@"
-    answer=$("$@" --silent --show-error --max-time 15) || fail "curl failed"
+    answer=$("$@" --silent --show-error --max-time "$longest") || fail "curl failed"
     answer=${answer//$'\r'/}
     show "$answer"
 }
@@ -93,7 +126,7 @@ connect() {
     rm -f "$folder/sent" "$folder/received"
     mkfifo "$folder/sent" "$folder/received"
     # With --verbose, curl says on stderr what it has sent.
-    "$@" --silent --verbose --no-buffer --max-time 15 >"$folder/received" 2>"$folder/sent" &
+    "$@" --silent --verbose --no-buffer --max-time "$longest" >"$folder/received" 2>"$folder/sent" &
     connection=$!
     exec 4<"$folder/received" 5<"$folder/sent"
     while IFS= read -r -t 10 line <&5; do
@@ -130,11 +163,19 @@ await() {
 }
 
 # Shows the next bytes that come over the connection, so many of them. They must begin with these.
+# A WebSocket's ping (89 00) may come first, where somebody took their time.
 await_bytes() {
     local dump=(xxd -g 1)
     command -v xxd >/dev/null || dump=(od -A x -t x1z)
     # One at a time, so that none is taken that belongs to the next frame.
-    answer=$(dd bs=1 count="$1" <&4 2>/dev/null | "${dump[@]}")
+    dd bs=1 count=2 <&4 >"$folder/bytes" 2>/dev/null
+    if [[ $("${dump[@]}" "$folder/bytes") == *' 89 00 '* ]]; then
+        explain "89 00: a ping. The server asks whether B is still there."
+        await_bytes "$@"
+        return
+    fi
+    dd bs=1 count=$(($1 - 2)) <&4 >>"$folder/bytes" 2>/dev/null
+    answer=$("${dump[@]}" "$folder/bytes")
     show "$answer"
     expect " $2"
 }
@@ -149,6 +190,3 @@ newest_id() {
     local last=${answer##*\"id\":}
     echo "${last%%[!0-9]*}"
 }
-
-[[ $(curl --help all 2>/dev/null) == *--json* ]] ||
-    fail "this needs curl 7.82 or newer, which knows --json; here is $(curl --version 2>&1 | head -n 1)"

@@ -14,16 +14,19 @@ expect '"update":"Real-Time Update 1"}]'
 seen=$(newest_id)
 
 explain "B asks for what is newer than that. Nothing is: the server holds the request. No answer yet."
-connect curl -i "$url/api/messages/long-poll?after=$seen"
+ask() { connect curl -i "$url/api/messages/long-poll?after=$seen"; }
+ask
+again=ask
 
 explain "Meanwhile client A sends a message …"
-run curl -i "$url/api/messages" --json '{"update": "Hello"}'
+run curl -i "$url/api/messages" -H "$json" -d '{"update": "Hello"}'
 expect 'HTTP/1.1 201 Created'
 sent=$(newest_id)
 
 explain "… and now the request that was held has its answer."
 await 'HTTP/1.1 200 OK'
 await "[{\"id\":$sent,\"update\":\"Hello\"}]"
+again=
 
 explain "B asks again, and would rather not wait longer than 2 seconds. Nothing comes: 204, no body."
 run curl -i "$url/api/messages/long-poll?after=$sent" \

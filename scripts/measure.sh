@@ -5,9 +5,12 @@
 #   scripts/measure.sh --all --quick           everything, but so short that it takes a minute
 #   scripts/measure.sh --rtt 0,20ms,100ms      at a distance
 #   scripts/measure.sh --burst 1000            what one core takes
+#   scripts/measure.sh --naive                 ours beside the naive servers, which need Node
 #   scripts/measure.sh --server polling='node server.mjs'     another server in the place of ours
 #   scripts/measure.sh --redis --nodes 1,2     what it costs to share the feed with other servers
-#   scripts/measure.sh --readme                everything, into the README: 15 minutes
+#   scripts/measure.sh --readme                everything but --redis, into the README: 15 minutes
+#   scripts/measure.sh --redis --readme        the engine, into the README: 4 minutes
+#   scripts/measure.sh --again                 the README anew, from the figures that are kept
 #   scripts/measure.sh --help                  all options
 set -euo pipefail
 here=$PWD

@@ -6,13 +6,10 @@
 #   scripts/past-one-machine.sh           what happens, step by step
 #   scripts/past-one-machine.sh --stay    leaves it running, with the addresses for a browser
 
+export script_option=--stay
 # shellcheck source-path=SCRIPTDIR source=common.bash
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
-case ${1:-} in
-'' | --stay) ;;
-*) echo "usage: scripts/past-one-machine.sh [--stay]" >&2 && exit 2 ;;
-esac
 for program in redis-server redis-cli nginx; do
     PATH=$PATH:/usr/sbin type -P "$program" >/dev/null ||
         fail "$program is missing. Debian: apt-get install redis-server nginx-light; macOS: brew install redis nginx (Valkey serves as well)"
@@ -94,7 +91,7 @@ done
 # shellcheck disable=SC2154 # all of these are set by printf -v
 {
     explain "Client A sends a message to the first polling server …"
-    run curl "$polling_1/api/messages" --json '{"update": "from polling"}'
+    run curl "$polling_1/api/messages" -H "$json" -d '{"update": "from polling"}'
     seen=$(newest_id)
     explain "… and B has it from the second one: one feed. The id is the engine's."
     run curl "$polling_2/api/messages?after=$((seen - 1))"
@@ -102,13 +99,13 @@ done
 
     explain "B's request is held by one long-polling server, A posts to the other: it is answered."
     connect curl -N "$long_polling_2/api/messages/long-poll?after=$seen"
-    run curl "$long_polling_1/api/messages" --json '{"update": "from long polling"}'
+    run curl "$long_polling_1/api/messages" -H "$json" -d '{"update": "from long polling"}'
     await 'from long polling'
 
     explain "The same with an event stream …"
     connect curl -N "$server_sent_events_2/events?after=$seen"
     await 'from long polling'
-    run curl "$server_sent_events_1/api/messages" --json '{"update": "from the stream'"'"'s server"}'
+    run curl "$server_sent_events_1/api/messages" -H "$json" -d '{"update": "from the stream'"'"'s server"}'
     await "from the stream's server"
 
     explain "… and with a WebSocket: what was said to polling comes as a frame. The cursor is from polling, too."
@@ -120,14 +117,14 @@ done
     explain "Now through nginx. B listens to a stream; which of the two servers has it, B does not know."
     connect curl -N "$server_sent_events/events?after=$seen"
     await "from the stream's server"
-    run curl "$polling/api/messages" --json '{"update": "one"}'
+    run curl "$polling/api/messages" -H "$json" -d '{"update": "one"}'
     await 'data: one'
     last=$(sed -n 's/^id: //p' <<<"$answer" | tail -n 1)
     explain "It is the first of the two: nginx begins with that one. It is killed, B's stream ends, and a message is sent."
     show "$ kill -9 $server_sent_events_process_1"
     kill -9 "$server_sent_events_process_1"
     wait "$server_sent_events_process_1" 2>/dev/null || true
-    run curl "$polling/api/messages" --json '{"update": "two"}'
+    run curl "$polling/api/messages" -H "$json" -d '{"update": "two"}'
     explain "B connects again, as a browser does by itself, with the last id it saw: nothing missing, nothing twice."
     connect curl -N "$server_sent_events/events" -H "Last-Event-ID: $last"
     await 'id: '
@@ -137,18 +134,18 @@ done
     show "$ kill -9 $redis_process"
     kill -9 "$redis_process"
     wait "$redis_process" 2>/dev/null || true
-    run curl -i "$polling_1/api/messages" --json '{"update": "into the void"}'
+    run curl -i "$polling_1/api/messages" -H "$json" -d '{"update": "into the void"}'
     expect 'HTTP/1.1 503 Service Unavailable'
     expect 'retry-after: 1'
     explain "It comes back, with its file, and everybody goes on: B's stream has been open all the time."
     show "$ redis-server --port $redis --appendonly yes &"
     start_redis
     for _ in {1..100}; do
-        code=$(curl -s -o "$folder/answer" -w '%{http_code}' "$polling_1/api/messages" --json '{"update": "three"}') || true
+        code=$(curl -s -o "$folder/answer" -w '%{http_code}' "$polling_1/api/messages" -H "$json" -d '{"update": "three"}') || true
         [ "$code" != 201 ] || break
         sleep 0.05
     done
-    show "$ curl $polling_1/api/messages --json '{\"update\": \"three\"}'"
+    show "$ curl $polling_1/api/messages -H '$json' -d '{\"update\": \"three\"}'"
     answer=$(cat "$folder/answer")
     show "$answer"
     expect '"update":"three"}'

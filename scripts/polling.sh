@@ -19,7 +19,7 @@ expect 'HTTP/1.1 200 OK'
 expect "[{\"id\":$seen,\"update\":\"Real-Time Update 1\"}]"
 
 explain "Client A sends a message. It becomes an update, and its id is greater than the one before."
-run curl -i "$url/api/messages" --json '{"update": "Hello"}'
+run curl -i "$url/api/messages" -H "$json" -d '{"update": "Hello"}'
 expect 'HTTP/1.1 201 Created'
 expect '"update":"Hello"}'
 sent=$(newest_id)

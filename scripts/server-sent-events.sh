@@ -15,7 +15,7 @@ await 'retry: 1000'
 await 'data: Real-Time Update 1'
 
 explain "Client A sends a message …"
-run curl "$url/api/messages" --json '{"update": "Hello"}'
+run curl "$url/api/messages" -H "$json" -d '{"update": "Hello"}'
 expect '"update":"Hello"}'
 sent=$(newest_id)
 
@@ -24,7 +24,7 @@ await 'data: Hello'
 expect "id: $sent"
 
 explain "A gives the next message a name, which a page can listen for: addEventListener('greeting', …)"
-run curl "$url/api/messages" --json '{"update": "Good morning", "event": "greeting"}'
+run curl "$url/api/messages" -H "$json" -d '{"update": "Good morning", "event": "greeting"}'
 expect '"event":"greeting"'
 seen=$(newest_id)
 
@@ -35,7 +35,7 @@ expect 'event: greeting'
 
 explain "Now B loses its connection. A sends a message meanwhile: of two lines, this time."
 disconnect
-run curl "$url/api/messages" --json '{"update": "You were away.\nWelcome back!"}'
+run curl "$url/api/messages" -H "$json" -d '{"update": "You were away.\nWelcome back!"}'
 expect '"update":"You were away.'
 missed=$(newest_id)
 

@@ -4,7 +4,7 @@
 
 const LONGEST = 10; // seconds between two attempts, at the most
 const PATIENCE = 15_000; // milliseconds that an attempt may take until it works
-const SETTLED = 1000; // milliseconds: a request held for so long has arrived at a server that is well
+export const SETTLED = 1000; // milliseconds: a request held for so long has arrived at a server that is well
 const ASLEEP = 90_000; // milliseconds without a tick: a tab in the background ticks each minute
 
 // The events, each with what is known in `detail`:

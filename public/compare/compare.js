@@ -2,6 +2,7 @@
 
 import { median } from "../page/median.js";
 import { distanceSlider } from "./distance.js";
+import { invitation } from "./invitation.js";
 
 const TECHNIQUES = [
   { name: "polling", title: "Polling", port: 8001 },
@@ -155,6 +156,7 @@ const contenders = TECHNIQUES.map((technique) => new Contender(technique));
 distanceSlider(() => {
   for (const contender of contenders) contender.beginAnew();
 });
+invitation();
 
 addEventListener("message", ({ data, origin, source }) => {
   const from = contenders.find((contender) => contender.frame.contentWindow === source);

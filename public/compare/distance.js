@@ -1,14 +1,11 @@
-// The slider that says how far away the servers are. `scripts/all.sh` starts them behind lines, and
-// says in this page's address where their control listens: ?line=PORT. Where there are no lines,
-// there is no slider.
+// The slider that says how far away the servers are, where they stand behind lines.
+
+import { askControl, control } from "./control.js";
 
 const DISTANCES = [0, 20, 100, 300]; // milliseconds for a round trip
 
 // Calls `moved` each time the distance has changed.
 export async function distanceSlider(moved) {
-  const asked = Number(new URLSearchParams(location.search).get("line") ?? sessionStorage.line);
-  if (!Number.isInteger(asked) || asked < 1 || asked > 65535) return;
-  const control = `${location.protocol}//${location.hostname}:${asked}`;
   const place = document.querySelector("#distance");
   const slider = place.querySelector("input");
   const output = place.querySelector("output");
@@ -17,16 +14,19 @@ export async function distanceSlider(moved) {
     slider.ariaValueText = output.textContent;
   };
 
-  const now = await fetch(control).then((answer) => answer.json(), () => undefined);
-  if (typeof now !== "number") return; // the lines are gone
-  sessionStorage.line = asked; // for when a link leads back here
+  place.hidden = !control; // at once: nothing moves when the answer comes
+  const answer = await askControl("/");
+  place.hidden = !answer;
+  if (!answer) return;
+  const now = await answer.json();
   slider.value = DISTANCES.findLastIndex((milliseconds) => milliseconds <= now);
   show(now);
-  place.hidden = false;
+  slider.disabled = false;
   slider.addEventListener("input", async () => {
     const milliseconds = DISTANCES[slider.value];
     const headers = { "Content-Type": "application/json" };
-    const answer = await fetch(control, { method: "PUT", headers, body: milliseconds });
+    const answer = await askControl("/", { method: "PUT", headers, body: milliseconds });
+    if (!answer) return;
     show(await answer.json());
     moved();
   });

@@ -15,7 +15,14 @@ const MARKUP = `
     <div><dt>Bytes up</dt><dd id="count-up">0</dd></div>
     <div><dt>Median age</dt><dd id="count-age">–</dd></div>
   </dl>
-  <details class="note"><summary>How the bytes are counted</summary></details>`;
+  <details class="note">
+    <summary>How this is counted</summary>
+    <p>
+      An age is the time from when the server made an update until the page has it. Where the two have
+      different clocks, the page measures the difference by its own messages; until then it says no
+      age.
+    </p>
+  </details>`;
 
 class ByteCount extends HTMLElement {
   #sums = { updates: 0, requests: 0, down: 0, up: 0 };

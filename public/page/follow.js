@@ -9,10 +9,17 @@ export function follow(box, list, kept) {
   let following = true;
   let due = false;
   let top = 0;
+  let tallest = 0; // pixels that the box is high while nothing takes of its room
   box.addEventListener("scroll", () => {
-    if (box.scrollHeight - box.scrollTop - box.clientHeight < NEAR) following = true;
-    else if (!due && box.scrollTop < top - 1) following = false; // the reader has scrolled up
+    const below = box.scrollHeight - box.scrollTop - box.clientHeight;
+    if (below < NEAR) following = true;
+    // The reader has scrolled up. (A box that was taller for a moment was scrolled up by that: WebKit
+    // says so when it is small again.)
+    else if (!due && box.scrollTop < top - 1 && below - NEAR > tallest - box.clientHeight) {
+      following = false;
+    }
     top = box.scrollTop;
+    toEnd();
   });
   // Once a frame, not once a row: to look at sizes makes the browser lay out the page.
   const toEnd = () => {
@@ -23,7 +30,11 @@ export function follow(box, list, kept) {
       if (following) box.scrollTop = box.scrollHeight;
     });
   };
-  const sizes = new ResizeObserver(toEnd);
+  const sizes = new ResizeObserver(() => {
+    tallest = Math.max(tallest, box.clientHeight);
+    toEnd();
+  });
+  addEventListener("resize", () => (tallest = box.clientHeight));
   sizes.observe(list);
   sizes.observe(box);
 

@@ -1,7 +1,7 @@
 // What a page calls to show what its technique does. Take each line that begins with `show.` out
 // of a page, and the technique still works: unseen.
 
-import { connection } from "../client/connection.js";
+import { connection, SETTLED } from "../client/connection.js";
 import { answerBytes, eventBytes, frameBytes, requestBytes } from "./bytes.js";
 import { letCompare } from "./compared.js";
 import { linkToNeighbours } from "./links.js";
@@ -23,11 +23,23 @@ let asked; // the request of the connection of the moment, while it has no answe
 let url; // its address
 let lastId; // the id of the last event of the stream, which the browser sends when it asks again
 
-// The page is there: its links lead to its neighbours, and it may be compared with them.
+// The page is there: what happens to its connection is drawn too, its links lead to its neighbours,
+// and it may be compared with them.
 export function page() {
-  document.documentElement.classList.toggle("framed", window !== window.top);
+  if (window !== window.top) framed();
+  connection.addEventListener("lost", lost);
+  connection.addEventListener("cut", cut);
+  connection.addEventListener("gap", gap);
+  connection.addEventListener("request", beside);
   linkToNeighbours();
   letCompare();
+}
+
+// In the comparison. The same landmarks four times would tell nobody where they are.
+function framed() {
+  document.documentElement.classList.add("framed");
+  for (const part of document.querySelectorAll("header, main")) part.ariaLabel = document.title;
+  for (const part of document.querySelectorAll("[role=region]")) part.role = "group";
 }
 
 // A request of the page's technique goes out: one that is `held`, where the server may hold it.
@@ -81,43 +93,43 @@ export function update(update) {
 }
 
 // The connection is over: what was asked has no answer, and what was open is open no more.
-connection.addEventListener("lost", ({ detail: { why, byItself } }) => {
+function lost({ detail: { why, byItself } }) {
   if (byItself && !wire.open) asked ??= outgoingByBrowser(); // its next attempt has failed too
   asked?.lose(why);
   asked = undefined;
   const was = wire.open;
   wire.open = false;
   if (was) wire.gap(why === "no answer" ? "connection lost" : why);
-});
+}
 
-connection.addEventListener("cut", () => {
+function cut() {
   asked?.lose("cable cut");
   asked = undefined;
   wire.open = false;
   wire.gap("cable cut");
-});
+}
 
-connection.addEventListener("gap", () => {
+function gap() {
   wire.gap(GAP);
   list.gap(GAP);
-});
+}
 
 // A request beside the technique's own, such as that of a message.
-connection.addEventListener("request", ({ detail: { method, url, headers, body, answer } }) => {
+function beside({ detail: { method, url, headers, body, answer } }) {
   const request = outgoing(method, url, { headers, body });
   const came = (response) => {
     request.answer(statusLine(response), "muted", answerBytes(response, { method }));
   };
   answer.then(came, () => request.lose("no answer"));
-});
+}
 
 // The browser asks again by itself: with the id of the last event that this stream brought.
 function outgoingByBrowser() {
   return outgoing("GET", url, lastId && { headers: { "Last-Event-ID": lastId } });
 }
 
-// A request on its way. It counts once it is answered, or was seen to be held: one that gets no
-// answer may never have left.
+// A request on its way. It counts once it is answered, or was held for so long that it has arrived:
+// one that gets no answer may never have left.
 function outgoing(method, path, { headers, body, hold } = {}) {
   const started = performance.now();
   const bytes = requestBytes(method, path, body, headers);
@@ -147,7 +159,7 @@ function outgoing(method, path, { headers, body, hold } = {}) {
     },
     lose(why) {
       stop();
-      if (release) countIt();
+      if (release && performance.now() - started > SETTLED) countIt();
       wire.unanswered(row, why);
     },
   };

@@ -44,7 +44,7 @@ class UpdateList extends HTMLElement {
       row.append(" ", span("event", update.event));
     }
     const age = ageOf(update.id, now);
-    row.append(span("age", age === undefined ? "" : ` ${duration(age)} old on arrival`));
+    row.append(" ", span("age", age === undefined ? "" : `${duration(age)} old on arrival`));
     this.#quietInBurst();
     this.add(row);
     if (age <= now - connection.since) return age;

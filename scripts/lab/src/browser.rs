@@ -61,6 +61,16 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// `chromium`, `firefox`, `webkit`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Chromium => "chromium",
+            Engine::Firefox => "firefox",
+            Engine::WebKit => "webkit",
+        }
+    }
+
     /// Whether its browser and its driver are here.
     #[must_use]
     pub fn is_here(self) -> bool {
@@ -92,15 +102,17 @@ impl Engine {
         }
     }
 
-    fn capabilities(self, browser: &Path, profile: &Path) -> Capabilities {
+    fn capabilities(self, browser: &Path, profile: &Path, dark: bool) -> Capabilities {
         let mut capabilities = match self {
             Engine::Chromium => json!({
                 "goog:chromeOptions": { "binary": browser, "args": arguments(profile) },
                 "goog:loggingPrefs": { "browser": "ALL" },
             }),
-            Engine::Firefox => {
-                json!({ "moz:firefoxOptions": { "binary": browser, "args": ["-headless"] } })
-            }
+            Engine::Firefox => json!({ "moz:firefoxOptions": {
+                "binary": browser,
+                "args": ["-headless"],
+                "prefs": { "layout.css.prefers-color-scheme.content-override": i32::from(!dark) },
+            }}),
             Engine::WebKit => json!({
                 "webkitgtk:browserOptions": { "binary": browser, "args": ["--automation"] },
             }),
@@ -130,14 +142,15 @@ impl Browser {
     /// # Panics
     /// Where there is no browser or no driver: says what is missing, and how to get it.
     pub async fn start() -> Browser {
-        Browser::start_engine(Engine::Chromium).await
+        Browser::start_engine(Engine::Chromium, false).await
     }
 
-    /// Starts a browser of this engine.
+    /// Starts a browser of this engine, on a desktop that is dark or not. (Chromium's theme is
+    /// [`Browser::view`]'s matter.)
     ///
     /// # Panics
     /// As [`Browser::start`] does.
-    pub async fn start_engine(engine: Engine) -> Browser {
+    pub async fn start_engine(engine: Engine, dark: bool) -> Browser {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let (browser, driver) = engine.programs().unwrap_or_else(|| {
             panic!(
@@ -165,6 +178,7 @@ impl Browser {
             .env("TMPDIR", &folder)
             .env("HOME", &folder) // what a browser keeps for its user goes with the folder
             .env("PORT", port.to_string())
+            .env("GTK_THEME", if dark { "Adwaita:dark" } else { "Adwaita" }) // WebKit's
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -184,19 +198,19 @@ impl Browser {
 
         let profile = process.folder.join("profile");
         let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(engine.capabilities(&browser, &profile))
+            .capabilities(engine.capabilities(&browser, &profile, dark))
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .unwrap_or_else(|error| panic!("{} does not start: {error}", browser.display()));
         let browser = Browser { client, engine, _process: process, _place: place };
-        browser.view(View::default()).await;
+        browser.view(View { dark, ..View::default() }).await;
         browser
     }
 
-    /// Its engine's name: `chromium`, `firefox`, `webkit`.
+    /// Which browser it is.
     #[must_use]
-    pub fn engine(&self) -> String {
-        format!("{:?}", self.engine).to_lowercase()
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// Goes back to the page before, as the button does.
@@ -322,12 +336,9 @@ impl Browser {
         self.client.perform_actions(actions).await.expect("keys can be pressed");
     }
 
-    /// Puts text where the focus is, all at once, as an input method or the clipboard does.
+    /// Puts text where the focus is, all at once, as an input method or the clipboard does
+    /// (Chromium only).
     pub async fn insert(&self, text: &str) {
-        if self.engine != Engine::Chromium {
-            let field = self.client.active_element().await.expect("something has the focus");
-            return field.send_keys(text).await.expect("it takes text");
-        }
         self.devtools("Input.insertText", json!({ "text": text })).await;
     }
 
@@ -335,7 +346,12 @@ impl Browser {
     pub async fn fill(&self, selector: &str, text: &str) {
         self.click(selector).await;
         self.run("document.querySelector(arguments[0]).select()", &[json!(selector)]).await;
-        self.insert(text).await;
+        if self.engine == Engine::Chromium {
+            return self.insert(text).await;
+        }
+        // By its selector: WebKit's driver does not know what has the focus in a frame.
+        let filled = self.find(selector).await.send_keys(text).await;
+        filled.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
     /// The role of an element as assistive technology sees it (WAI-ARIA).
@@ -367,6 +383,34 @@ impl Browser {
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.send(Method::POST, "goog/cdp/execute", Some(body)).await
+    }
+
+    /// How many pixels the current window shows of such a colour: a part of it, a rectangle of x, y,
+    /// width and height in CSS pixels, and what a JavaScript expression says of `red`, `green` and
+    /// `blue`, each 0 to 255.
+    pub async fn pixels(&self, part: [f64; 4], colour: &str) -> u64 {
+        // The page itself reads the picture: so no library is needed for it.
+        let script = format!(
+            "const image = new Image();
+            image.src = 'data:image/png;base64,' + arguments[0];
+            return image.decode().then(() => {{
+                const scale = image.width / innerWidth;
+                const [x, y, width, height] = arguments[1].map((pixels) => pixels * scale);
+                const canvas = new OffscreenCanvas(image.width, image.height);
+                const context = canvas.getContext('2d');
+                context.drawImage(image, 0, 0);
+                const {{ data }} = context.getImageData(x, y, width, height);
+                let number = 0;
+                for (let n = 0; n < data.length; n += 4) {{
+                    const [red, green, blue] = data.slice(n, n + 3);
+                    if ({colour}) number += 1;
+                }}
+                return number;
+            }});"
+        );
+        let picture = self.send(Method::GET, "screenshot", None).await;
+        let number = self.run(&script, &[picture, json!(part)]).await;
+        number.as_u64().expect("it is a number")
     }
 
     /// What the current window shows, as a PNG file.
@@ -430,10 +474,16 @@ fn arguments(profile: &Path) -> Vec<String> {
     arguments.into_iter().map(Into::into).chain([profile]).collect()
 }
 
-/// A port that the system says is free. (The drivers of WebKit take none of their own choice.)
+/// A free port, of those which the system gives to nobody who connects: WebKit's driver takes none
+/// of its own choice, needs some seconds until it listens, and waits for no connection to time out.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mut ports = (0..2000).map(|_| {
+        let next = process::id() * 16 + COUNT.fetch_add(1, Ordering::Relaxed);
+        30_000 + u16::try_from(next % 2000).expect("it is small")
+    });
+    let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    port.expect("one of two thousand ports is free")
 }
 
 /// Where `cargo install geckodriver` puts it, also when that is not in the `PATH`.

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -25,7 +26,7 @@ pub struct Raw {
 pub struct Response {
     /// From `HTTP/1.1` to the empty line, which is included.
     pub head: String,
-    /// As many bytes as `Content-Length` says; without it, none.
+    /// Its body, if the head says where that ends.
     pub body: Vec<u8>,
 }
 
@@ -105,12 +106,13 @@ impl Raw {
     /// # Panics
     /// When the connection ends before.
     pub async fn until(&mut self, end: &str) -> String {
-        let end = end.as_bytes();
+        let (end, mut looked) = (end.as_bytes(), 0);
         loop {
-            if let Some(start) = self.read.windows(end.len()).position(|bytes| bytes == end) {
-                let bytes: Vec<u8> = self.read.drain(..start + end.len()).collect();
+            if let Some(start) = memmem::find(&self.read[looked..], end) {
+                let bytes: Vec<u8> = self.read.drain(..looked + start + end.len()).collect();
                 return String::from_utf8_lossy(&bytes).into_owned();
             }
+            looked = (self.read.len() + 1).saturating_sub(end.len());
             assert!(
                 self.more().await,
                 "the connection was closed; before that came {:?}",
@@ -129,12 +131,27 @@ impl Raw {
         count
     }
 
-    /// Reads the head of a response, and as many bytes after it as its `Content-Length` says.
+    /// Reads the head of a response, and its body: as many bytes as `Content-Length` says, or chunks
+    /// (RFC 9112 §7.1). What has no end that it says, as an event stream, is left to be read.
     pub async fn response(&mut self) -> Response {
         let head = self.until("\r\n\r\n").await;
         let mut response = Response { head, body: Vec::new() };
         let length = response.header("content-length").and_then(|length| length.parse().ok());
         response.body = self.exactly(length.unwrap_or(0)).await;
+        let is =
+            |field: &str, value: &str| response.header(field).is_some_and(|it| it.contains(value));
+        if is("transfer-encoding", "chunked") && !is("content-type", "text/event-stream") {
+            loop {
+                let size = self.until("\r\n").await;
+                let size = usize::from_str_radix(size.trim_end(), 16);
+                let size = size.unwrap_or_else(|why| panic!("the size of a chunk: {why}"));
+                let chunk = self.exactly(size + 2).await;
+                response.body.extend_from_slice(&chunk[..size]);
+                if size == 0 {
+                    break;
+                }
+            }
+        }
         response
     }
 

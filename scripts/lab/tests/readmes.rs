@@ -20,7 +20,9 @@
 //!   nothing is shown beneath it, what it printed is shown beneath a later `$ wait`.
 //! - A command has to succeed. One that fails shows it: curl by `curl: (7) …` in its output, any by
 //!   `$ echo $?` as the next command. Not to be shown are curl's 28 (`--max-time`) and the 124 of
-//!   `timeout`, which end a stream, and the 1 of `diff`, which found a difference.
+//!   `timeout`, which end a stream, the 1 of `diff`, which found a difference, and that of
+//!   `scripts/check.sh`, which found a sentence that does not hold. Without a Node, what needs one is
+//!   not run.
 //! - What can't be run as it is shown stands in [`INSTEAD`].
 //!
 //! Commands within a sentence that begin with `cargo`, `diff` or `scripts/` are run too, at the end,
@@ -115,7 +117,9 @@ readmes! {
     websockets: "websockets/README.md",
     websockets_solutions: "websockets/SOLUTIONS.md",
     feed: "feed/README.md",
+    contract: "feed/WIRE.md",
     public: "public/README.md",
+    lesson: "scripts/LESSON.md",
 }
 
 #[test]
@@ -287,6 +291,9 @@ impl Run {
     ) -> Result<(), String> {
         let Command { text, shown } = &command.is;
         check_packages(text)?;
+        if text.contains(" node ") && !has_node() {
+            return Ok(());
+        }
         if let Some((begin, instead, _)) =
             INSTEAD.iter().find(|(begin, ..)| text.starts_with(begin))
         {
@@ -385,11 +392,21 @@ async fn ask(url: &str) -> Result<(), String> {
 /// Exit statuses that need not be shown, as they say what was asked for.
 fn is_usual(command: &str, status: i32) -> bool {
     match status {
-        1 => command.starts_with("diff "),
+        1 => command.starts_with("diff ") || command.starts_with("scripts/check.sh "),
         28 => command.contains("curl ") && command.contains(" --max-time "),
         124 => command.contains("timeout "),
         _ => false,
     }
+}
+
+/// Whether what is written in JavaScript can be run.
+fn has_node() -> bool {
+    let version = process::Command::new("node").arg("--version").output();
+    let is_there = version.is_ok_and(|version| version.status.success());
+    if !is_there {
+        eprintln!("There is no Node (https://nodejs.org): what needs it is not run.");
+    }
+    is_there
 }
 
 /// Whether the packages that a command names are there.

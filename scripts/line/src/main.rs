@@ -9,8 +9,12 @@
 //!
 //! The control answers with the round trip in milliseconds, a JSON number; `PUT` sets it. A page of
 //! the same host may ask (any port: that is where the comparison is), no other site's page may.
+//!
+//! `--invite ADDRESS PICTURE` lets it answer `GET /invitation` with that address, at which others
+//! find the servers, and `GET /invitation.svg` with that file: the address as a QR code. (Without
+//! it, with nothing: 204.)
 
-use std::{env, io, net::SocketAddr, time::Duration};
+use std::{env, fs, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,18 +29,22 @@ const REQUEST: (u64, Duration) = (8 * 1024, Duration::from_secs(10));
 async fn main() -> Result<(), String> {
     let host = env::var("HOST").unwrap_or_else(|_| "localhost".into());
     let (mut lines, mut control, mut milliseconds) = (Vec::new(), None, 0);
+    let mut invitation = None;
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} takes a value"));
         match &*word {
             "--rtt" => milliseconds = parse_rtt(&value()?)?,
             "--control" => control = Some(value()?),
+            "--invite" => invitation = Some(Invitation { address: value()?, picture: value()? }),
             line => lines.push(line.to_owned()),
         }
     }
     if lines.is_empty() {
-        return Err("usage: line [--rtt 100ms] [--control PORT] PORT=SERVER…".into());
+        let options = "[--rtt 100ms] [--control PORT] [--invite ADDRESS PICTURE]";
+        return Err(format!("usage: line {options} PORT=SERVER…"));
     }
+    let invitation = Arc::new(invitation);
     let (set, rtt) = watch::channel(Duration::from_millis(milliseconds));
     for line in lines {
         let (port, server) = line.split_once('=').ok_or(format!("{line} is no PORT=SERVER"))?;
@@ -50,16 +58,22 @@ async fn main() -> Result<(), String> {
     let port = control[0].local_addr().map_err(|error| error.to_string())?.port();
     println!("Control at http://localhost:{port}");
     for listener in control {
-        let set = set.clone();
+        let (set, invitation) = (set.clone(), Arc::clone(&invitation));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let answer = answer(client, set.clone());
+                let answer = answer(client, set.clone(), Arc::clone(&invitation));
                 tokio::spawn(timeout(REQUEST.1, answer));
             }
         });
     }
     println!("Listening");
     tokio::signal::ctrl_c().await.map_err(|error| error.to_string())
+}
+
+/// Where others find the servers, and the file that shows it as a picture (SVG).
+struct Invitation {
+    address: String,
+    picture: String,
 }
 
 /// `100ms`, or `100`.
@@ -92,10 +106,14 @@ async fn listen(host: &str, port: &str) -> Result<Vec<TcpListener>, String> {
 }
 
 /// Answers one request to the control, and closes.
-async fn answer(client: TcpStream, rtt: watch::Sender<Duration>) -> io::Result<()> {
+async fn answer(
+    client: TcpStream,
+    rtt: watch::Sender<Duration>,
+    invitation: Arc<Option<Invitation>>,
+) -> io::Result<()> {
     let mut client = BufReader::new(client);
     let mut limited = (&mut client).take(REQUEST.0);
-    let (mut method, mut host, mut origin) = (String::new(), None, None);
+    let (mut request, mut host, mut origin) = (String::new(), None, None);
     let (mut json, mut length) = (false, 0);
     for number in 0.. {
         let mut line = String::new();
@@ -104,7 +122,7 @@ async fn answer(client: TcpStream, rtt: watch::Sender<Duration>) -> io::Result<(
         }
         let line = line.trim_end().to_owned();
         if number == 0 {
-            line.split(' ').next().unwrap_or_default().clone_into(&mut method);
+            request.clone_from(&line);
         } else if line.is_empty() {
             break;
         }
@@ -128,9 +146,16 @@ async fn answer(client: TcpStream, rtt: watch::Sender<Duration>) -> io::Result<(
     let is_local = own.as_deref().is_none_or(|own| {
         own == "localhost" || own.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
     });
-    let (status, text) = match &*method {
+    let mut words = request.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (status, text) = match method {
         _ if !is_local => ("421 Misdirected Request", "this is localhost".into()),
         _ if page.is_some() && page != own => ("403 Forbidden", "another site's page".into()),
+        "GET" if path.starts_with("/invitation") => match &*invitation {
+            Some(it) if path == "/invitation" => ("200 OK", it.address.clone()),
+            Some(it) => ("200 OK", fs::read_to_string(&it.picture)?),
+            None => ("204 No Content", String::new()),
+        },
         "GET" => ("200 OK", rtt.borrow().as_millis().to_string()),
         "OPTIONS" => ("204 No Content", String::new()),
         "PUT" if !json => ("415 Unsupported Media Type", "send application/json".into()),
@@ -149,7 +174,11 @@ async fn answer(client: TcpStream, rtt: watch::Sender<Duration>) -> io::Result<(
             Access-Control-Allow-Headers: Content-Type\r\nVary: Origin\r\n"
         )
     });
-    let kind = if status.starts_with("200") { "application/json" } else { "text/plain" };
+    let kind = match path {
+        "/invitation.svg" if status.starts_with("200") => "image/svg+xml",
+        path if path == "/invitation" || !status.starts_with("200") => "text/plain",
+        _ => "application/json",
+    };
     let head = format!(
         "HTTP/1.1 {status}\r\nConnection: close\r\nCache-Control: no-cache\r\n{allow}\
         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{text}",

@@ -1,6 +1,7 @@
 //! A line before a server that says back what it hears, and the control of the program.
 //!
-//! Times are lower bounds, which hold on any machine, or compared with each other.
+//! Times are lower bounds, which hold on any machine. That nothing takes longer is tried on a clock
+//! that stands still, beside the code.
 
 use std::process::{Command, Stdio};
 use std::{
@@ -48,20 +49,14 @@ async fn a_round_trip_takes_its_time() {
     assert!(round_trip(&mut client).await >= RTT);
     set.send_replace(3 * RTT);
     assert!(round_trip(&mut client).await >= 3 * RTT);
-    set.send_replace(Duration::ZERO);
-    let near = round_trip(&mut client).await;
-    set.send_replace(RTT);
-    assert!(near < round_trip(&mut client).await);
 }
 
-/// What follows does not wait for what is under way: 4 MB in 1,000 parts take some round trips, not
-/// a thousand; and they come in order, up to the end.
+/// 4 MB in 1,000 parts come in order, up to the end.
 #[tokio::test]
-async fn the_bandwidth_stays() {
+async fn everything_comes_in_order() {
     let (_set, client) = echo(RTT).await;
     let sent: Vec<u8> = (0..4_000_000u32).map(|number| (number % 251) as u8).collect();
     let (mut from, mut to) = client.into_split();
-    let start = Instant::now();
     let write = async {
         for part in sent.chunks(4_000) {
             to.write_all(part).await.expect("it is open");
@@ -72,7 +67,6 @@ async fn the_bandwidth_stays() {
     let (read, ()) = tokio::join!(from.read_to_end(&mut received), write);
     read.expect("up to the end");
     assert!(received == sent, "{} bytes of {}", received.len(), sent.len());
-    assert!(start.elapsed() < 100 * RTT, "each part waited: {:?}", start.elapsed());
 }
 
 /// Asked by curl, it answers; another site's page gets no permission, nor does another site's name.
@@ -85,15 +79,17 @@ fn the_control() {
     let (control, line) = (port(), port());
     let mut command = Command::new(env!("CARGO_BIN_EXE_line"));
     command.args(["--rtt", "20ms", "--control", &control.to_string()]);
+    let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"); // any file
+    command.args(["--invite", "http://192.0.2.1:8001/", picture]);
     command.arg(format!("{line}=127.0.0.1:1")).env_remove("HOST").stdout(Stdio::piped());
     let mut process = command.spawn().expect("it starts");
     let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
     assert!(lines.map_while(Result::ok).any(|line| line == "Listening"));
 
-    let ask = |method: &str, lines: &str, body: &str| {
+    let ask = |request: &str, lines: &str, body: &str| {
         let mut client = Blocking::connect(("127.0.0.1", control)).expect("it listens");
         let length = body.len();
-        let head = format!("{method} / HTTP/1.1\r\nContent-Length: {length}\r\n{lines}\r\n{body}");
+        let head = format!("{request} HTTP/1.1\r\nContent-Length: {length}\r\n{lines}\r\n{body}");
         client.write_all(head.as_bytes()).expect("it is open");
         let mut answer = String::new();
         client.read_to_string(&mut answer).expect("it is text");
@@ -103,11 +99,18 @@ fn the_control() {
     let json = format!("{host}Content-Type: application/json\r\n");
     let own = format!("{json}Origin: http://localhost:8001\r\n");
     let other = format!("{json}Origin: http://evil.example\r\n");
-    assert!(ask("GET", &host, "").ends_with("\r\n\r\n20"));
-    let answer = ask("PUT", &own, "300");
+    assert!(ask("GET /", &host, "").ends_with("\r\n\r\n20"));
+    let answer = ask("PUT /", &own, "300");
     assert!(answer.ends_with("\r\n\r\n300"), "{answer}");
     assert!(answer.contains("Access-Control-Allow-Origin: http://localhost:8001\r\n"), "{answer}");
-    assert!(ask("OPTIONS", &own, "").contains("Access-Control-Allow-Methods: GET, PUT\r\n"));
+    assert!(ask("OPTIONS /", &own, "").contains("Access-Control-Allow-Methods: GET, PUT\r\n"));
+    let address = ask("GET /invitation", &own, "");
+    assert!(address.contains("Content-Type: text/plain\r\n"), "{address}");
+    assert!(address.ends_with("\r\n\r\nhttp://192.0.2.1:8001/"), "{address}");
+    let picture = ask("GET /invitation.svg", &host, "");
+    assert!(picture.contains("Content-Type: image/svg+xml\r\n"), "{picture}");
+    assert!(picture.contains("\r\n\r\n[package]"), "{picture}");
+    assert!(ask("GET /invitation", &other, "").starts_with("HTTP/1.1 403 "));
     for (lines, body, status) in [
         (&other, "0", "403"),
         (&host, "0", "415"),
@@ -115,11 +118,11 @@ fn the_control() {
         (&json, "5001", "400"),
         (&json.replace("localhost:", "evil.example:"), "0", "421"),
     ] {
-        let answer = ask("PUT", lines, body);
+        let answer = ask("PUT /", lines, body);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{lines}{body}: {answer}");
         assert!(!answer.contains("Access-Control"), "{answer}");
     }
-    assert!(ask("GET", &host, "").ends_with("\r\n\r\n300"), "nothing of that was done");
+    assert!(ask("GET /", &host, "").ends_with("\r\n\r\n300"), "nothing of that was done");
     process.kill().expect("it runs");
     process.wait().expect("it ends");
 }

@@ -194,6 +194,33 @@ pub async fn an_update_is_an_event(name: &'static str) {
     }
 }
 
+/// A line of data for each of its lines: else the second one would be a field of its own, or lost.
+pub async fn lines_stay_in_one_event(name: &'static str) {
+    let server = Server::start(name).await;
+    let answer =
+        soon("an answer to the stream's request", reqwest::get(server.url("/events"))).await;
+    let mut events = events_of(answer.answered());
+    let talk = async {
+        loop {
+            publish(&server, "one\ntwo").await;
+            sleep(A_WHILE).await; // until the stream is there
+        }
+    };
+    let event = async {
+        loop {
+            let event = events.next().await.expect("the stream has ended").expect("an event");
+            if !event.data.starts_with("Real-Time Update ") {
+                return event.data;
+            }
+        }
+    };
+    let event = tokio::select! {
+        event = soon("an event", event) => event,
+        () = talk => unreachable!("it goes on"),
+    };
+    assert_eq!(event, "one\ntwo", "the event of a text with two lines");
+}
+
 /// Its text, and nothing else. (tokio-tungstenite refuses a server's frame that is masked.)
 pub async fn an_update_is_a_frame(name: &'static str) {
     let server = Server::start(name).await;

@@ -38,7 +38,11 @@ pub fn sentences() -> Vec<Sentence> {
         let words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
         let technique = rest.trim_start().strip_prefix('*').and_then(|rest| rest.split_once(":*"));
         let technique = technique.map(|(technique, _)| technique);
-        let text = technique.map_or(&*words, |name| &words[name.len() + 3..]);
+        let text = technique.map_or(&*words, |name| words[name.len() + 3..].trim_start());
+        // Behind a technique's name it goes on small; without that name it begins large.
+        let first = text.chars().next().filter(|_| technique.is_some()).map(char::to_uppercase);
+        let rest = if first.is_some() { &text[1..] } else { text };
+        let text: String = first.into_iter().flatten().chain(rest.chars()).collect();
         Sentence { number, technique, text: text.replace(['`', '*'], "").trim().into() }
     };
     items.map(sentence).collect()

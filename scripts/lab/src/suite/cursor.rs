@@ -19,7 +19,8 @@ pub async fn ids_grow_and_are_the_time_in_microseconds(name: &'static str) {
     assert_eq!(received[1..], sent, "the same for everybody");
     assert_eq!(received[0].update, "Real-Time Update 1");
     assert!(received.is_sorted_by(|one, next| one.id < next.id), "{received:?}");
-    assert!(sent.iter().all(|update| (before..=after).contains(&update.id)), "{before} {sent:?}");
+    let are_times = sent.iter().all(|update| (before..=after).contains(&update.id));
+    assert!(are_times, "ids came from {:?} on, it was {before}", sent[0]);
     assert!(after < 1 << 53);
 }
 

@@ -305,7 +305,8 @@ pub async fn a_close_gets_its_close(name: &'static str) {
     future::join_all(rows.into_iter().map(async |(code, payload)| {
         let mut client = handshaken(&server, "", "").await;
         client.send(frame(CLOSE, &payload)).await;
-        assert_eq!(closed(client).await, Ok(code), "{payload:?}");
+        let payload = String::from_utf8_lossy(&payload).into_owned();
+        assert_eq!(closed(client).await, Ok(code), "after a close with {payload:?}");
     }))
     .await;
 
@@ -313,7 +314,7 @@ pub async fn a_close_gets_its_close(name: &'static str) {
     let seen = newest_id(&server).await;
     let mut client = handshaken(&server, "", "").await;
     client.send([frame(CLOSE, b""), frame(TEXT, b"too late")].concat()).await;
-    assert_eq!(closed(client).await, Ok(None));
+    assert_eq!(closed(client).await, Ok(None), "after a close without a code");
     let marker = publish(&server, "a marker").await;
     assert_eq!(Client::new(&server, seen).next().await, marker);
 

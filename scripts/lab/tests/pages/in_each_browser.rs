@@ -2,6 +2,8 @@
 //! cut and plugged in, a server that is killed and comes back, *Back*, the comparison. A browser
 //! other than Chromium that is not here is left out, and said to be.
 
+use std::time::{Duration, Instant};
+
 use lab::browser::Engine;
 use tokio::net::TcpListener;
 
@@ -41,11 +43,14 @@ in_each_browser! {
     back
     the_comparison_in_each_browser
     what_it_looks_like
+    in_the_dark
+    on_a_phone
+    rows_go_below_the_heads
 }
 
 async fn start_if_here(engine: Engine) -> Option<Browser> {
     if engine.is_here() {
-        return Some(Browser::start_engine(engine).await);
+        return Some(Browser::start_engine(engine, false).await);
     }
     println!("{engine:?} or its driver is not here: left out");
     None
@@ -68,6 +73,10 @@ async fn websockets_lives(browser: Browser) {
 }
 
 const REFUSED: &str = "document.querySelector('#refused').textContent";
+
+/// The list of updates is at its end.
+const FOLLOWED: &str = "(({ scrollHeight, scrollTop, clientHeight }) =>
+    scrollHeight - scrollTop - clientHeight < 3)(document.querySelector('#updates'))";
 
 /// One page, from its first update to a server that was away twice: each update once, in order.
 async fn lives(browser: &Browser, name: &str) {
@@ -138,6 +147,7 @@ async fn lives(browser: &Browser, name: &str) {
         expected.push("Real-Time Update 1".into());
         expected.extend(after);
         assert_eq!(received(browser).await, expected);
+        browser.until("the newest update is in view", FOLLOWED).await;
     }
     if name == "websockets" {
         const KNOCKED: &str = "Number([...document.querySelectorAll('#wire > .down')]
@@ -173,12 +183,16 @@ async fn back(browser: Browser) {
         browser.back().await;
         begin(&browser).await;
         until_received(&browser, "meanwhile").await;
-        // A stream that wakes up again does so a moment later.
-        for text in texts("back", 5) {
+        // A stream that wakes up again does so a moment later: after the second that it waits.
+        let awake = Instant::now() + Duration::from_secs(3);
+        for text in texts("back", 1000) {
             publish(&server, &text).await;
             until_received(&browser, &text).await;
             type_message(&browser, &format!("mine {text}")).await;
             until_received(&browser, &format!("mine {text}")).await;
+            if Instant::now() > awake {
+                break;
+            }
         }
         let received = received(&browser).await;
         let mut once = received.clone();
@@ -225,7 +239,7 @@ async fn the_comparison_in_each_browser(browser: Browser) {
     }
     type_message(&browser, "compared").await;
     browser.until("all four are measured", &measured(&SERVERS)).await;
-    picture(&browser, &format!("comparison-{}", browser.engine())).await;
+    picture(&browser, &format!("comparison-{}", browser.engine().name())).await;
 }
 
 fn seen(name: &str) -> String {
@@ -259,7 +273,7 @@ async fn what_it_looks_like(browser: Browser) {
             type_message(&browser, &text).await;
             until_received(&browser, &text).await;
         }
-        picture(&browser, &format!("{name}-{}", browser.engine())).await;
+        picture(&browser, &format!("{name}-{}", browser.engine().name())).await;
         // As narrow as in the comparison. No line of an address that is broken is a scrap of it.
         browser.run("document.querySelector('the-wire').style.width = '20rem'", &[]).await;
         for label in browser.value(LINES).await.as_array().expect("it is a list") {
@@ -267,6 +281,92 @@ async fn what_it_looks_like(browser: Browser) {
             let mut lines = lines.iter().rev().skip(1).map(|line| line.as_str().expect("a text"));
             assert!(lines.all(|line| line.len() > 3), "{name}: {label}");
         }
+    }
+}
+
+/// On a dark desktop the pages are dark.
+async fn in_the_dark(light: Browser) {
+    let engine = light.engine();
+    drop(light);
+    let browser = Browser::start_engine(engine, true).await;
+    let mut servers = Vec::new();
+    for name in SERVERS {
+        let server = Server::start(name).await;
+        open(&browser, &server).await;
+        type_message(&browser, "in the dark").await;
+        until_received(&browser, "in the dark").await;
+        dark(&browser, name).await;
+        servers.push(server);
+    }
+    let ports: Vec<_> = SERVERS.into_iter().zip(servers.iter().map(Server::port)).collect();
+    browser.open(&comparison(&ports)).await;
+    for name in SERVERS {
+        browser.until("its frame is seen", &seen(name)).await;
+        browser.enter_frame(Some(&frame(name))).await;
+        until_status(&browser, "connected").await;
+        browser.enter_frame(None).await;
+    }
+    dark(&browser, "comparison").await;
+}
+
+async fn dark(browser: &Browser, name: &str) {
+    let lightness = browser.value(LIGHTNESS).await;
+    assert!(lightness.as_f64() < Some(200.0), "{name}: {lightness}");
+    picture(browser, &format!("{name}-{}-dark", browser.engine().name())).await;
+}
+
+/// On a phone nothing sticks out, and what is typed is in view whole. (The phone is a frame: WebKit's
+/// window and Firefox's are never as narrow.)
+async fn on_a_phone(browser: Browser) {
+    const CLIPPED: &str = "[...document.querySelectorAll('input')]
+        .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth).map(({ id }) => id)";
+    for name in SERVERS {
+        let server = Server::start(name).await;
+        let url = server.url("/html/index.html");
+        let phone = page_with_a_frame(&url, 360).await;
+        browser.open(&format!("http://127.0.0.1:{phone}/")).await;
+        browser.enter_frame(Some("iframe")).await;
+        until_status(&browser, "connected").await;
+        browser.run("document.documentElement.classList.remove('framed')", &[]).await;
+        publish_all(&server, &["word".repeat(50), "Some words more".into()]).await;
+        until_received(&browser, "Some words more").await;
+        fits(&browser, &format!("{name} on a phone")).await;
+        assert_eq!(browser.value(CLIPPED).await, json!([]), "{name}");
+        browser.enter_frame(None).await;
+        picture(&browser, &format!("{name}-{}-360", browser.engine().name())).await;
+    }
+}
+
+/// The heads of the two lifelines stay where they are, and the rows that are scrolled go below them:
+/// nothing of a row is seen above.
+async fn rows_go_below_the_heads(browser: Browser) {
+    let server = Server::start("server-sent-events").await;
+    open(&browser, &server).await;
+    for text in texts("row", 15) {
+        publish(&server, &text).await;
+        until_received(&browser, &text).await;
+    }
+    let red = "document.querySelector('#wire').style.background = 'red';
+        for (const row of document.querySelectorAll('#wire li')) row.style.background = 'red';";
+    browser.run(red, &[]).await;
+    // Letters of any size: then the heads begin at any fraction of a pixel.
+    for size in [16.0, 16.3, 17.0, 17.6, 18.1] {
+        let scroll = "document.documentElement.style.fontSize = `${arguments[0]}px`;
+            const box = document.querySelector('the-wire .scroll');
+            box.scrollTop = 40 + arguments[0];
+            return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+                .then(() => {
+                    const { x, y, width } = box.getBoundingClientRect();
+                    const heads = document.querySelector('.ends').getBoundingClientRect();
+                    return [x, y - 2, width, heads.bottom - y];
+                });";
+        let part = browser.run(scroll, &[json!(size)]).await;
+        let part: [f64; 4] = serde_json::from_value(part).expect("it is a rectangle");
+        let red = "red > 200 && green < 100 && blue < 100";
+        assert_eq!(browser.pixels(part, red).await, 0, "letters of {size} pixels");
+        let [x, y, width, height] = part;
+        let below = [x, y + height + 10.0, width, 30.0];
+        assert_ne!(browser.pixels(below, red).await, 0, "there is a row below");
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 const RECEIVED: &str = "[...document.querySelectorAll('#updates > [data-id]')].map((row) => {
     const copy = row.cloneNode(true);
     for (const part of copy.querySelectorAll('.age, .event')) part.remove();
-    return copy.textContent;
+    return copy.textContent.trimEnd();
 })";
 
 const STATUS: &str = "document.querySelector('#status').textContent";
@@ -131,6 +131,7 @@ macro_rules! with_each_technique {
     )* };
 }
 
+mod house;
 mod in_each_browser;
 mod promises;
 
@@ -684,6 +685,7 @@ async fn the_comparison() {
     for name in SERVERS {
         browser.enter_frame(Some(&frame(name))).await;
         until_status(&browser, "connected").await;
+        assert_ne!(browser.label("main").await, "", "four parts of the comparison have no name");
         browser.enter_frame(None).await;
         assert_ne!(browser.label(&frame(name)).await, "", "the frame of {name} has no name");
     }
@@ -751,7 +753,9 @@ async fn the_distance() {
     let hidden = "document.querySelector('#distance').hidden";
     assert_eq!(browser.value(hidden).await, true, "there is no slider without lines");
     browser.open(&format!("{}&line={control}", comparison(&ports))).await;
-    browser.until("the slider", &format!("!{hidden}")).await;
+    let ready = format!("!{hidden} && !document.querySelector('#round-trip').disabled");
+    browser.until("the slider", &ready).await;
+    promises::nothing_has_moved(&browser, "the comparison with a slider").await;
     for name in SERVERS {
         browser.enter_frame(Some(&frame(name))).await;
         begin(&browser).await;
@@ -898,7 +902,7 @@ async fn a_message_from_a_page_of_another_host() {
     let browser = Browser::start().await;
     for name in SERVERS {
         let server = Server::start(name).await;
-        let framing = page_with_a_frame(&server.url("/html/index.html")).await;
+        let framing = page_with_a_frame(&server.url("/html/index.html"), 800).await;
         for (host, accepted) in [("127.0.0.1", true), ("localhost", false)] {
             browser.open(&format!("http://{host}:{framing}/")).await;
             browser.enter_frame(Some("iframe")).await;
@@ -926,9 +930,10 @@ async fn a_message_from_a_page_of_another_host() {
     }
 }
 
-/// Serves a page with a frame, whatever is asked for, and says at which port.
-async fn page_with_a_frame(url: &str) -> u16 {
-    let page = format!("<!doctype html><iframe src='{url}' width=800 height=1200></iframe>");
+/// Serves a page with a frame so many pixels wide, whatever is asked for, and says at which port.
+async fn page_with_a_frame(url: &str, width: u32) -> u16 {
+    let frame = format!("<iframe src='{url}' width={width} height=1200></iframe>");
+    let page = format!("<!doctype html>{frame}");
     let headers = "Content-Type: text/html\r\nConnection: close\r\nContent-Length";
     let answer = format!("HTTP/1.1 200 OK\r\n{headers}: {}\r\n\r\n{page}", page.len());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");

@@ -77,7 +77,7 @@ async fn it_works_without_what_it_shows(name: &str) {
         .await;
     server = start_at(name, port).await;
     until_status(&browser, "connected").await;
-    assert_eq!(received(&browser).await, [""; 0], "nothing is shown");
+    assert_eq!(number(&browser, "#updates > *, #wire > *").await, 0, "nothing is shown");
     let errors = browser.console_errors().await;
     let own: Vec<_> = errors.iter().filter(|error| error.contains("Uncaught")).collect();
     assert!(own.is_empty(), "{own:?}");
@@ -222,24 +222,64 @@ async fn a_browser_that_is_too_old() {
     }
 }
 
+/// A browser that runs no scripts is told the same; the style sheet shows it after a while, as it
+/// does not know whether they are only late.
+#[tokio::test]
+async fn a_browser_without_scripts() {
+    let browser = Browser::start().await;
+    let without = json!({ "value": true });
+    browser.devtools("Emulation.setScriptExecutionDisabled", without).await;
+    for name in SERVERS {
+        let server = Server::start(name).await;
+        for page in ["/html/index.html", "/public/compare/index.html"] {
+            browser.open(&server.url(page)).await;
+            let said = "document.body.innerText.includes('This page needs JavaScript')";
+            browser.until("the page says what it needs", said).await;
+        }
+        picture(&browser, &format!("{name}-without-scripts")).await;
+    }
+}
+
 /// The elements have their places before they are defined: nothing moves when they are.
 #[tokio::test]
 async fn heights_are_reserved() {
-    let shifted = "new Promise((resolve) => new PerformanceObserver((list) => {
-        resolve(list.getEntries().reduce((sum, { value }) => sum + value, 0));
-    }).observe({ type: 'layout-shift', buffered: true }) ?? setTimeout(resolve, 500, 0))";
     let browser = Browser::start().await;
+    let mut servers = Vec::new();
     for name in SERVERS {
         let server = Server::start(name).await;
         for (width, height) in [(1280, 800), (400, 900)] {
             browser.view(View { width, height, ..View::default() }).await;
             open(&browser, &server).await;
             until_received(&browser, "Real-Time Update 1").await;
-            let shift = browser.run(&format!("return {shifted};"), &[]).await;
-            let shift = shift.as_f64().expect("it is a number");
-            assert!(shift < 0.02, "{name} at {width} pixels: layout shift {shift}");
+            nothing_has_moved(&browser, &format!("{name} at {width} pixels")).await;
         }
+        servers.push(server);
     }
+    let ports: Vec<_> = SERVERS.into_iter().zip(servers.iter().map(Server::port)).collect();
+    for (width, height) in [(1280, 720), (400, 900)] {
+        browser.view(View { width, height, ..View::default() }).await;
+        browser.open(&comparison(&ports)).await;
+        for name in SERVERS {
+            let running = format!("{} === 'running'", said_of(name));
+            browser.until(&format!("{name} is running"), &running).await;
+        }
+        nothing_has_moved(&browser, &format!("the comparison at {width} pixels")).await;
+    }
+}
+
+/// The layout has not shifted since the page was opened, or hardly.
+pub async fn nothing_has_moved(browser: &Browser, what: &str) {
+    let shifted = "new Promise((resolve) => new PerformanceObserver((list) => {
+        resolve(list.getEntries().reduce((sum, { value }) => sum + value, 0));
+    }).observe({ type: 'layout-shift', buffered: true }) ?? setTimeout(resolve, 500, 0))";
+    let shift = browser.run(&format!("return {shifted};"), &[]).await;
+    let shift = shift.as_f64().expect("it is a number");
+    assert!(shift < 0.02, "{what}: layout shift {shift}");
+}
+
+/// What the comparison says of a technique.
+fn said_of(name: &str) -> String {
+    format!("document.querySelector('#results [data-technique={name}] .status').textContent")
 }
 
 /// On a projector, nothing in the comparison is set in letters too small to read from a bench; and
@@ -267,6 +307,8 @@ async fn what_is_small_can_be_read() {
         browser.enter_frame(None).await;
     }
     picture(&browser, "comparison-1280").await;
+    let below = "document.scrollingElement.scrollHeight - innerHeight";
+    assert_eq!(browser.value(below).await, 0, "all of it is in view on a projector");
     for place in places {
         assert!(place[0].as_f64() >= Some(12.0), "{place}");
     }
@@ -300,8 +342,8 @@ async fn a_message_that_does_not_come_back() {
     }
     // Polling brings it only after some seconds.
     type_message(&browser, "patience").await;
-    let said = "document.querySelector('#results [data-technique=polling] .status').textContent";
-    browser.until("it is given up", &format!("{said} === 'did not come back'")).await;
+    let given_up = format!("{} === 'did not come back'", said_of("polling"));
+    browser.until("it is given up", &given_up).await;
     browser.until("the others are measured", &measured(&SERVERS[1..])).await;
     type_message(&browser, "the next one").await;
     browser.until("the others are measured again", &measured(&SERVERS[1..])).await;

@@ -48,11 +48,13 @@ pub fn as_text(results: &[(&Sentence, Found)]) -> String {
                 Found::Fails(why) => (coloured("31", "FAILS    "), &**why),
                 Found::NotTried(why) => (coloured("33", "not tried"), *why),
             };
-            lines.push(format!("  {sign}  {:5} {}", sentence.number, sentence.text));
+            let text = wrapped(&sentence.text).join(&format!("\n{INDENT}"));
+            lines.push(format!("  {sign}  {:5} {text}", sentence.number));
             if more != said {
-                lines.extend(more.lines().map(|line| format!("                     {line}")));
-                said = more; // once is enough, where all fail for one reason
+                let more = more.lines().flat_map(wrapped);
+                lines.extend(more.map(|line| format!("{INDENT}  {line}")));
             }
+            said = more; // once is enough, where all fail for one reason
         }
         lines.push(String::new());
         let count = |is_it: fn(&Found) -> bool| own.iter().filter(|(_, it)| is_it(it)).count();
@@ -64,6 +66,27 @@ pub fn as_text(results: &[(&Sentence, Found)]) -> String {
         counts.push(format!("level {level}: {holds} of {}{left}", own.len()));
     }
     lines.join("\n") + "\n" + &counts.join(", ") + "\n"
+}
+
+/// What stands before all lines of a sentence but its first.
+const INDENT: &str = "                   ";
+/// How many letters of it stand in a line.
+const WIDTH: usize = 79;
+
+/// A text in lines, broken between words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one at least");
+        if line.is_empty() {
+            *line = word.into();
+        } else if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(word.into());
+        } else {
+            *line = format!("{line} {word}");
+        }
+    }
+    lines
 }
 
 /// The same, for a program that reads it.

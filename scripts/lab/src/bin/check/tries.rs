@@ -136,9 +136,8 @@ fn seen(why: &(dyn Any + Send)) -> String {
 /// In one line, and not too long.
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= 300 {
-        line
-    } else {
-        line.chars().take(300).collect::<String>() + " …"
+    match line.char_indices().nth(160) {
+        None => line,
+        Some((end, _)) => format!("{} …", &line[..end]),
     }
 }

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use hdrhistogram::Histogram;
 use memchr::memmem::find;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::figures::Variant;
 
@@ -46,6 +46,9 @@ const HOUR: u64 = 3_600_000_000;
 /// How many bytes a measured message has.
 pub const MESSAGE: usize = 64;
 
+/// How long a client is away whose connection was cut.
+pub const AWAY: Duration = Duration::from_millis(500);
+
 /// What all clients of one technique have counted together.
 pub struct Tally {
     /// From publishing to reading, in microseconds.
@@ -56,7 +59,6 @@ pub struct Tally {
     pub up: Cell<u64>,
     pub down: Cell<u64>,
     pub received: Cell<u64>,
-    pub lost: Cell<u64>,
     pub twice: Cell<u64>,
     /// As soon as so many are received, it is said.
     pub awaited: Cell<u64>,
@@ -75,7 +77,6 @@ impl Tally {
             up: Cell::default(),
             down: Cell::default(),
             received: Cell::default(),
-            lost: Cell::default(),
             twice: Cell::default(),
             awaited: u64::MAX.into(),
             enough: Notify::new(),
@@ -87,8 +88,7 @@ impl Tally {
     pub fn reset(&self) {
         self.latency.borrow_mut().reset();
         self.second.borrow_mut().reset();
-        for count in [&self.requests, &self.up, &self.down, &self.received, &self.lost, &self.twice]
-        {
+        for count in [&self.requests, &self.up, &self.down, &self.received, &self.twice] {
             count.set(0);
         }
     }
@@ -111,10 +111,11 @@ fn now() -> u64 {
     u64::try_from(UNIX_EPOCH.elapsed().unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A message of [`MESSAGE`] bytes that says its number, when it is published, and whether that is
-/// right after another one.
-fn message(number: u64, is_second: bool) -> String {
-    format!("{:016} {number:010} {} {:.<34}", now(), u8::from(is_second), "")
+/// A message of so many bytes, [`MESSAGE`] or more, that says its number, when it is published, and
+/// whether that is right after another one.
+fn message(number: u64, is_second: bool, bytes: usize) -> String {
+    let rest = bytes - 30;
+    format!("{:016} {number:010} {} {:.<rest$}", now(), u8::from(is_second), "")
 }
 
 /// How the clients of a technique are connected.
@@ -124,36 +125,89 @@ pub struct Setup {
     pub variant: Variant,
     /// When a polling client asks for the second time: its phase.
     pub phase: Duration,
+    /// Whether it comes back when its connection breaks, instead of ending there.
+    pub comes_back: bool,
 }
 
-/// A client's connection, what it has read and not yet understood, and which message comes next.
+/// A client's connection, what it has read and not yet understood, and how far it is.
 struct Client {
     socket: TcpStream,
     read: BytesMut,
     port: u16,
-    next: u64,
+    at: Place,
     tally: Rc<Tally>,
+}
+
+/// What a client keeps when its connection breaks.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// The number of the message that comes next.
+    next: u64,
+    /// The last id that it saw, where there was one.
+    cursor: Option<u64>,
 }
 
 /// Is a client of this technique until its task is aborted.
 ///
 /// # Errors
-/// What the connection failed with, or what the server said that it should not.
+/// What the connection failed with, or what the server said that it should not; unless it comes
+/// back: then it does so after [`AWAY`], with its cursor.
 pub async fn run(setup: Setup, tally: Rc<Tally>) -> Result<()> {
-    let mut client = Client::connect(setup.port, tally).await?;
-    match setup.variant.server {
-        "polling" => client.poll(setup).await,
-        "long-polling" => client.long_poll().await,
-        "server-sent-events" => client.listen().await,
-        _ => client.converse(setup.variant.bare).await,
+    // Who comes back may be cut off before the first update: from the beginning, then.
+    let mut place = Place { next: 0, cursor: setup.comes_back.then_some(0) };
+    loop {
+        let ended = match Client::connect(setup.port, tally.clone()).await {
+            Ok(mut client) => {
+                client.at = place;
+                let ended = client.be(setup).await;
+                place = client.at;
+                ended
+            }
+            Err(error) => Err(error),
+        };
+        if !setup.comes_back {
+            return ended;
+        }
+        sleep(AWAY).await;
+    }
+}
+
+/// Asks as a client of this technique does, and never reads what comes; until its task is aborted.
+/// Where an answer ends, it asks again, over the same connection.
+///
+/// # Errors
+/// What the connection failed with: a server may end it.
+pub async fn never_read(port: u16, server: &str) -> Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4096)?; // so that little of it is in the kernel
+    let socket = socket.connect(([127, 0, 0, 1], port).into()).await?;
+    let mut client = Client::of(socket, port, Tally::new());
+    let (path, headers): (_, &[&str]) = match server {
+        "polling" => ("/api/messages?after=0", &[PAGE]),
+        "long-polling" => ("/api/messages/long-poll?after=0", &[PAGE]),
+        "server-sent-events" => ("/server-sent-events", &[PAGE]),
+        _ => ("/websocket", &[HANDSHAKE]),
+    };
+    client.request(path, headers).await?;
+    loop {
+        sleep(Duration::from_millis(100)).await;
+        if server.ends_with("polling") {
+            client.request(path, headers).await?;
+        }
     }
 }
 
 /// How long it takes from connecting until the first update is there, which the server has already.
+/// `None`: it does not come, from a server that knows no cursor.
 ///
 /// # Errors
 /// What the connection failed with, or what the server said that it should not.
-pub async fn first_update(port: u16, server: &str) -> Result<Duration> {
+pub async fn first_update(port: u16, server: &str) -> Result<Option<Duration>> {
+    let first = timeout(Duration::from_secs(5), first_of(port, server)).await;
+    first.ok().transpose()
+}
+
+async fn first_of(port: u16, server: &str) -> Result<Duration> {
     let begin = Instant::now();
     let mut client = Client::connect(port, Tally::new()).await?;
     let path = match server {
@@ -176,39 +230,61 @@ impl Client {
     async fn connect(port: u16, tally: Rc<Tally>) -> Result<Client> {
         let socket = TcpStream::connect(("127.0.0.1", port)).await?;
         socket.set_nodelay(true)?;
-        Ok(Client { socket, read: BytesMut::new(), port, next: 0, tally })
+        Ok(Client::of(socket, port, tally))
+    }
+
+    fn of(socket: TcpStream, port: u16, tally: Rc<Tally>) -> Client {
+        Client { socket, read: BytesMut::new(), port, at: Place::default(), tally }
+    }
+
+    /// Is a client of this technique for as long as the connection holds.
+    async fn be(&mut self, setup: Setup) -> Result<()> {
+        match setup.variant.server {
+            "polling" => self.poll(setup).await,
+            "long-polling" => self.long_poll().await,
+            "server-sent-events" => self.listen().await,
+            _ => self.converse(setup.variant.bare).await,
+        }
+    }
+
+    fn after(&self) -> u64 {
+        self.at.cursor.unwrap_or(0)
     }
 
     async fn poll(&mut self, setup: Setup) -> Result<()> {
-        let mut cursor = self.ask("/api/messages?after=0").await?.unwrap_or(0);
+        self.ask(&format!("/api/messages?after={}", self.after())).await?;
+        self.answer().await?;
         self.ready();
         let mut next = Instant::now() + setup.phase;
         loop {
             sleep_until(next).await;
             next += setup.variant.poll_interval;
-            let newest = self.ask(&format!("/api/messages?after={cursor}")).await?;
-            cursor = newest.unwrap_or(cursor);
+            self.ask(&format!("/api/messages?after={}", self.after())).await?;
+            self.answer().await?;
         }
     }
 
     async fn long_poll(&mut self) -> Result<()> {
-        let mut cursor = self.ask("/api/messages/long-poll?after=0").await?.unwrap_or(0);
-        self.ready();
+        self.ask(&format!("/api/messages/long-poll?after={}", self.after())).await?;
+        self.ready(); // it may be held, if nobody understands the cursor
         loop {
-            let newest = self.ask(&format!("/api/messages/long-poll?after={cursor}")).await?;
-            cursor = newest.unwrap_or(cursor);
+            self.answer().await?;
+            self.ask(&format!("/api/messages/long-poll?after={}", self.after())).await?;
         }
     }
 
     async fn listen(&mut self) -> Result<()> {
-        self.request("/server-sent-events", &[PAGE, NO_CACHE, "Accept: text/event-stream\r\n"])
-            .await?;
+        let cursor = self.at.cursor.map(|id| format!("Last-Event-ID: {id}\r\n"));
+        let accept = "Accept: text/event-stream\r\n";
+        let headers = [PAGE, NO_CACHE, accept, cursor.as_deref().unwrap_or_default()];
+        self.request("/server-sent-events", &headers).await?;
         self.head("200").await?;
         self.ready();
         loop {
             while let Some(end) = find(&self.read, b"\n\n") {
                 let event = self.read.split_to(end + 2);
                 if let Some(data) = find(&event, b"data: ") {
+                    self.saw(find(&event[..data], b"id: ").map(|id| &event[id + 4..]));
                     self.received(update_in(&event[data + 6..]));
                 }
             }
@@ -217,22 +293,26 @@ impl Client {
     }
 
     async fn converse(&mut self, bare: bool) -> Result<()> {
-        let (path, json) = if bare { ("/websocket", "") } else { ("/websocket?after=0", JSON) };
+        let path = format!("/websocket?after={}", self.after());
+        let (path, json) = if bare { ("/websocket", "") } else { (&*path, JSON) };
         self.request(path, &[NO_CACHE, HANDSHAKE, json]).await?;
         self.head("101").await?;
         self.ready();
         loop {
             // A frame's length is in its second byte, or in the two after that (RFC 6455 §5.2).
-            while let Some(end) = match *self.read {
-                [_, 126, high, low, ..] => Some(4 + usize::from(u16::from_be_bytes([high, low]))),
-                [_, length @ ..126, ..] => Some(2 + usize::from(length)),
+            while let Some((start, length)) = match *self.read {
+                [_, 126, high, low, ..] => Some((4, u16::from_be_bytes([high, low]).into())),
+                [_, length @ ..126, ..] => Some((2, usize::from(length))),
                 _ => None,
             }
-            .filter(|end| *end <= self.read.len())
+            .filter(|(start, length)| start + length <= self.read.len())
             {
-                let frame = self.read.split_to(end);
+                let frame = self.read.split_to(start + length);
                 match frame[0] & 0x0f {
-                    1 => self.received(update_in(&frame[2..])),
+                    1 => {
+                        self.saw(find(&frame, br#"{"id":"#).map(|id| &frame[id + 6..]));
+                        self.received(update_in(&frame[start..]));
+                    }
                     9 => self.write(&[0x8a, 0x80, 0, 0, 0, 0]).await?,
                     opcode => bail!("a frame with the opcode {opcode}"),
                 }
@@ -245,25 +325,29 @@ impl Client {
         self.tally.ready.set(self.tally.ready.get() + 1);
     }
 
-    /// Asks for news; counts what came, and says its last id.
-    async fn ask(&mut self, path: &str) -> Result<Option<u64>> {
+    async fn ask(&mut self, path: &str) -> Result<()> {
         let cache = if path.contains("long-poll") { NO_CACHE } else { "" };
-        self.request(path, &[PAGE, cache, "Accept: */*\r\n"]).await?;
+        self.request(path, &[PAGE, cache, "Accept: */*\r\n"]).await
+    }
+
+    /// Counts what an answer brings.
+    async fn answer(&mut self) -> Result<()> {
         let length = self.head("20").await?;
-        while self.read.len() < length {
-            self.read().await?;
-        }
-        let body = self.read.split_to(length);
+        let body = self.body(length).await?;
         let mut rest = &body[..];
-        let mut last = None;
-        while let Some(id) = find(rest, br#"{"id":"#) {
-            let digits = rest[id + 6..].iter().take_while(|byte| byte.is_ascii_digit());
-            last = Some(digits.fold(0, |id, digit| id * 10 + u64::from(digit - b'0')));
-            let text = find(rest, br#""update":""#).context("an update without a text")?;
+        while let Some(text) = find(rest, br#""update":""#) {
+            self.saw(find(&rest[..text], br#"{"id":"#).map(|id| &rest[id + 6..]));
             rest = &rest[text + 10..];
             self.received(rest);
         }
-        Ok(last)
+        Ok(())
+    }
+
+    /// Here begins the id of the update that follows, where it has one.
+    fn saw(&mut self, id: Option<&[u8]>) {
+        let digits = id.into_iter().flatten().take_while(|byte| byte.is_ascii_digit());
+        let id = digits.fold(0, |id, digit| id * 10 + u64::from(digit - b'0'));
+        self.at.cursor = Some(id).filter(|id| *id > 0).or(self.at.cursor);
     }
 
     async fn request(&mut self, path: &str, more: &[&str]) -> Result<()> {
@@ -274,21 +358,59 @@ impl Client {
         self.write(request.as_bytes()).await
     }
 
-    /// Reads a response's head; says the length of its body.
-    async fn head(&mut self, status: &str) -> Result<usize> {
-        let end = loop {
-            match find(&self.read, b"\r\n\r\n") {
-                Some(end) => break end,
-                None => self.read().await?,
-            }
-        };
-        let head = self.read.split_to(end + 4);
+    /// Reads a response's head; says the length of its body, which `None` is chunked.
+    async fn head(&mut self, status: &str) -> Result<Option<usize>> {
+        let end = self.read_to(b"\r\n\r\n").await?;
+        let head = self.read.split_to(end);
         let head = str::from_utf8(&head)?;
         if !head.starts_with(&format!("HTTP/1.1 {status}")) {
             bail!("instead of {status} the server said {head}");
         }
-        let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: "));
-        Ok(length.map_or(Ok(0), str::parse)?)
+        let field = |name: &str| {
+            let mut fields = head.split("\r\n").filter_map(|line| line.split_once(": "));
+            fields.find(|(is, _)| is.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        };
+        if field("transfer-encoding").is_some() {
+            return Ok(None);
+        }
+        Ok(Some(field("content-length").map_or(Ok(0), str::parse)?))
+    }
+
+    /// Reads a response's body.
+    async fn body(&mut self, length: Option<usize>) -> Result<BytesMut> {
+        if let Some(length) = length {
+            return self.take(length).await;
+        }
+        let mut body = BytesMut::new();
+        loop {
+            let end = self.read_to(b"\r\n").await?;
+            let size = self.read.split_to(end);
+            let size = str::from_utf8(&size)?.trim_end().split(';').next().unwrap_or_default();
+            let size = usize::from_str_radix(size, 16).context("a chunk without its size")?;
+            body.extend_from_slice(&self.take(size + 2).await?[..size]);
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    /// Reads until these bytes are there; says where they end.
+    async fn read_to(&mut self, bytes: &[u8]) -> Result<usize> {
+        loop {
+            match find(&self.read, bytes) {
+                Some(start) => return Ok(start + bytes.len()),
+                None => self.read().await?,
+            }
+        }
+    }
+
+    /// Reads so many bytes.
+    async fn take(&mut self, bytes: usize) -> Result<BytesMut> {
+        self.read.reserve(bytes.saturating_sub(self.read.len()));
+        while self.read.len() < bytes {
+            self.read().await?;
+        }
+        Ok(self.read.split_to(bytes))
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -317,12 +439,11 @@ impl Client {
         if self.tally.received.get() >= self.tally.awaited.get() {
             self.tally.enough.notify_one();
         }
-        if number < self.next {
+        if number < self.at.next {
             add(&self.tally.twice, 1);
             return;
         }
-        self.tally.lost.set(self.tally.lost.get() + number - self.next);
-        self.next = number + 1;
+        self.at.next = number + 1;
         let latency = if text[28] == b'1' { &self.tally.second } else { &self.tally.latency };
         latency.borrow_mut().saturating_record(now().saturating_sub(published));
     }
@@ -339,22 +460,24 @@ pub struct Publisher {
     client: Client,
     used: Instant,
     number: u64,
+    /// How many bytes a message has.
+    pub bytes: usize,
 }
 
 impl Publisher {
     pub async fn connect(port: u16) -> Result<Publisher> {
         let client = Client::connect(port, Tally::new()).await?;
-        Ok(Publisher { client, used: Instant::now(), number: 0 })
+        Ok(Publisher { client, used: Instant::now(), number: 0, bytes: MESSAGE })
     }
 
     /// Publishes one message, and waits for its confirmation.
     pub async fn publish(&mut self, is_second: bool) -> Result<()> {
-        let (port, number) = (self.client.port, self.number);
+        let (port, number, bytes) = (self.client.port, self.number, self.bytes);
         if self.used.elapsed() > Duration::from_secs(1) {
             // No server keeps a connection for ever over which nothing comes.
-            *self = Publisher { number, ..Publisher::connect(port).await? };
+            *self = Publisher { number, bytes, ..Publisher::connect(port).await? };
         }
-        let body = format!(r#"{{"update":"{}"}}"#, message(number, is_second));
+        let body = format!(r#"{{"update":"{}"}}"#, message(number, is_second, bytes));
         let length = body.len();
         let request = format!(
             "POST /api/messages HTTP/1.1\r\nHost: localhost:{port}\r\n\
@@ -363,10 +486,7 @@ impl Publisher {
         let client = &mut self.client;
         client.write(request.as_bytes()).await?;
         let length = client.head("201").await?;
-        while client.read.len() < length {
-            client.read().await?;
-        }
-        client.read.advance(length);
+        client.body(length).await?;
         (self.number, self.used) = (number + 1, Instant::now());
         Ok(())
     }

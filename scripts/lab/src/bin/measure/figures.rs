@@ -18,6 +18,7 @@ pub struct Measured {
     pub rates: Vec<Point>,
     pub distances: Vec<Distance>,
     pub bursts: Vec<Burst>,
+    pub beside: Vec<Beside>,
 }
 
 /// How, when and where.
@@ -68,7 +69,7 @@ pub struct Quiet {
 }
 
 /// What a client costs in a minute with so many updates.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Point {
     pub name: String,
     pub rate: f64,
@@ -81,11 +82,11 @@ pub struct Point {
 #[derive(Serialize, Deserialize)]
 pub struct Distance {
     pub name: String,
-    pub rtt: f64,
+    pub rtt: u32,
     /// p50 and p99 of an update that comes alone.
     pub latency: [f64; 2],
-    /// From connecting to the first update, p50.
-    pub first: f64,
+    /// From connecting to the first update, p50; where it came.
+    pub first: Option<f64>,
     /// p50 of an update that is published right after another one.
     pub second: f64,
 }
@@ -106,6 +107,54 @@ pub struct Burst {
     pub kernel: Option<f64>,
     /// Resident bytes of the server for each client that waits.
     pub memory: f64,
+}
+
+/// A server under a strain that a naive one does not stand: ours, and the naive one beside it.
+#[derive(Serialize, Deserialize)]
+pub struct Beside {
+    pub name: String,
+    pub is_naive: bool,
+    /// How many updates were published while a client's connection was cut again and again, and how
+    /// many of them it has not had, or had more than once.
+    pub published: u64,
+    pub lost: u64,
+    pub twice: u64,
+    /// Resident bytes: at the start, after a burst, and after another one with a client that reads
+    /// nothing.
+    pub memory: [f64; 3],
+    /// How many updates had been published by then, how many clients were there that read, and how
+    /// many deliveries to them are missing.
+    pub updates: u64,
+    pub clients: u32,
+    pub missing: u64,
+    /// Milliseconds of the server's for 1,000 deliveries, as in [`Row`].
+    pub cpu: f64,
+}
+
+/// What an engine costs.
+#[derive(Serialize, Deserialize)]
+pub struct Engine {
+    pub conditions: Conditions,
+    /// Which Redis, and how it keeps its file.
+    pub redis: String,
+    pub shared: Vec<Shared>,
+}
+
+/// One technique with its feed in one place: medians of all rounds.
+#[derive(Serialize, Deserialize)]
+pub struct Shared {
+    pub name: String,
+    /// How many servers share the clients and a feed in Redis; `None` is one with it in memory.
+    pub servers: Option<u32>,
+    /// p50 and p99, in milliseconds.
+    pub latency: [f64; 2],
+    /// Milliseconds of all servers together, and of Redis, for an update that all clients get.
+    pub cpu: f64,
+    pub redis: f64,
+    /// Resident bytes of the servers for each client that waits.
+    pub memory: f64,
+    /// Bytes for each update and client, from server to client.
+    pub down: f64,
 }
 
 /// What is measured: a server's name, and how its clients use it.
@@ -185,13 +234,12 @@ impl Measured {
             let name = &*point.name;
             let interval = name.strip_prefix("polling every ").and_then(|it| it.split(' ').next());
             let interval: Option<f64> = interval.and_then(|seconds| seconds.parse().ok());
-            // A shorter interval is more of the same: as many times what a quiet minute costs.
+            // What an update costs is measured at one of them.
             let main = interval.map_or(name.into(), |_| polling(self.conditions.poll_interval));
-            let times = interval.map_or(1.0, |it| self.conditions.poll_interval / it);
-            let (Some(row), Some(quiet)) = (self.row(&main), self.quiet(&main)) else { continue };
+            let (Some(row), Some(waits)) = (self.row(&main), self.quiet(&main)) else { continue };
             let (update, quiet) = match what {
-                What::Bytes => (row.up + row.down, quiet.up + quiet.down),
-                What::Cpu => (row.cpu, quiet.cpu), // ms for 1,000 are µs for one
+                What::Bytes => (row.up + row.down, waits.up + waits.down),
+                What::Cpu => (row.cpu, waits.cpu), // ms for 1,000 are µs for one
             };
             let silence = match name {
                 "long-polling" => Some(25.0),
@@ -202,9 +250,21 @@ impl Measured {
             let rate = 60.0 / self.conditions.every;
             let own = Cost { update: 0.0, quiet, silence }.at(rate);
             let update = (update - own / rate).max(0.0);
-            costs.insert(name.to_owned(), Cost { update, quiet: quiet * times, silence });
+            let own = self.quiet(name).unwrap_or(waits);
+            let quiet = if what == What::Bytes { own.up + own.down } else { own.cpu };
+            costs.insert(name.to_owned(), Cost { update, quiet, silence });
         }
         costs
+    }
+
+    /// How far each point is from its line: so many times one the other.
+    pub fn apart(&self, what: What) -> impl Iterator<Item = (&Point, f64)> {
+        let costs = self.costs(what);
+        self.rates.iter().filter_map(move |point| {
+            let value = if what == What::Bytes { point.bytes } else { point.cpu };
+            let line = costs.get(&point.name)?.at(point.rate);
+            Some((point, (value / line).max(line / value)))
+        })
     }
 
     /// The names in [`Measured::rates`], each once, in their order.

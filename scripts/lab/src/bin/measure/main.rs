@@ -7,7 +7,9 @@
 
 #![expect(clippy::cast_precision_loss, reason = "what is counted stays far below 2^52")]
 
+mod beside;
 mod burst;
+mod calculation;
 mod clients;
 mod distance;
 mod engine;
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join_all, try_join3};
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::{SERVERS, Server};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -33,22 +35,24 @@ use running::{Running, Watched, at_random, evenly};
 
 /// Measures what each real-time technique costs on this machine.
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option by itself")]
 struct Options {
     /// How many clients listen
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
-    /// How many updates are counted in each round; with polling, as many as make whole intervals
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    updates: u64,
+    /// How many updates are counted in each round, as many more as make whole intervals of polling
+    /// [default: 50, with --redis 25]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    updates: Option<u32>,
     /// The time between two updates
     #[arg(long, default_value = "200ms", value_parser = duration)]
     every: Duration,
-    /// The time between two requests of a polling client
-    #[arg(long, default_value = "5s", value_parser = duration)]
-    poll_interval: Duration,
-    /// How often an update's cost is measured; the table shows medians
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// The time between two requests of a polling client [default: 5s, with --redis 1s]
+    #[arg(long, value_parser = duration)]
+    poll_interval: Option<Duration>,
+    /// How often an update's cost is measured; the table shows medians [default: 3, with --redis 2]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     /// How long a quiet time is watched; 75 s are whole periods of every technique, 0s leaves it out
     #[arg(long, default_value = "75s", value_parser = duration)]
     idle: Duration,
@@ -67,6 +71,9 @@ struct Options {
     /// Also measures how much one core takes, with so many clients, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     burst: Vec<u32>,
+    /// Also measures the naive servers (NAME/naive/server.mjs) beside ours; they need Node
+    #[arg(long, conflicts_with = "server")]
+    naive: bool,
     /// Everything that the README shows, in 15 minutes at the most
     #[arg(long)]
     all: bool,
@@ -89,8 +96,9 @@ struct Options {
     #[arg(long)]
     redis: bool,
     /// With --redis: how many servers share the clients, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "1,2,4", requires = "redis")]
-    nodes: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4", requires = "redis",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    nodes: Vec<u32>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -140,6 +148,8 @@ pub struct Plan {
     bursts: Vec<u32>,
     /// How long a burst is.
     burst: Duration,
+    /// Whether the naive servers are measured beside ours.
+    beside: bool,
     progress: ProgressBar,
 }
 
@@ -148,7 +158,10 @@ impl Plan {
         let (all, quick) = (options.all || options.readme, options.quick);
         let seconds = Duration::from_secs;
         let is_asked = |server: &&str| options.techniques.iter().any(|name| name == server);
-        let poll_interval = if quick { seconds(1) } else { options.poll_interval };
+        let (updates, poll_interval, rounds) =
+            if options.redis { (25, seconds(1), 2) } else { (50, seconds(5), 3) };
+        let poll_interval =
+            if quick { Some(seconds(1)) } else { options.poll_interval }.unwrap_or(poll_interval);
         let variant = |server| Variant { server, poll_interval, bare: false };
         let mut variants: Vec<_> = SERVERS.into_iter().filter(is_asked).map(variant).collect();
         let mut in_pictures = variants.clone();
@@ -159,7 +172,7 @@ impl Plan {
             in_pictures.insert(1, Variant { poll_interval: seconds(1), ..variants[0] });
         }
         // Whole intervals of a polling client, so that none counts more than another.
-        let length = options.every * u32::try_from(options.updates).expect("it is limited");
+        let length = options.every * options.updates.unwrap_or(updates);
         let whole = (length.as_secs_f64() / poll_interval.as_secs_f64()).ceil().max(1.0);
         let length = if quick { seconds(2) } else { poll_interval.mul_f64(whole) };
         let rates = match &options.rates[..] {
@@ -182,7 +195,7 @@ impl Plan {
             every: options.every,
             poll_interval,
             length,
-            rounds: if quick { 1 } else { options.rounds },
+            rounds: if quick { 1 } else { options.rounds.unwrap_or(rounds) },
             idle: if quick && !options.idle.is_zero() { seconds(25) } else { options.idle },
             rates: rates.into_iter().map(|rate| (rate, window(rate))).collect(),
             distances: match &options.rtt[..] {
@@ -197,10 +210,17 @@ impl Plan {
                 bursts => bursts.to_vec(),
             },
             burst: seconds(if quick { 1 } else { 5 }),
+            beside: options.naive || (all && !quick && options.server.is_empty()),
             progress: ProgressBar::new_spinner().with_style(
                 ProgressStyle::with_template("{elapsed} {msg}").expect("the template is right"),
             ),
         }
+    }
+
+    /// The command of the server that takes the place of ours.
+    fn other(&self, name: &str) -> Option<&str> {
+        let other = self.others.iter().find(|(technique, _)| technique == name);
+        other.map(|(_, command)| &**command)
     }
 
     fn say(&self, what: String) {
@@ -214,22 +234,24 @@ impl Plan {
 fn main() -> Result<()> {
     let options = Options::parse();
     let plan = Plan::new(&options);
-    // All techniques at once, in a quiet time and at a rate; or each behind a line, with three.
-    let most = plan.bursts.iter().copied().chain([options.clients.saturating_mul(20)]).max();
+    // All techniques at once, in a quiet time, at several rates, and behind a line (with three each).
+    let most = plan.bursts.iter().copied().chain([options.clients.saturating_mul(40)]).max();
     allow_open_files(most.expect("there is one at least"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if options.redis {
         let measured = LocalSet::new().block_on(&runtime, engine::measure(&options, &plan))?;
-        println!("{measured}");
+        println!("{}", calculation::engine(&measured));
+        let json = serde_json::to_string_pretty(&measured)? + "\n";
+        options.json.as_ref().map(|path| write(path, &json)).transpose()?;
         if options.readme {
-            into_readme(report::ENGINE, &format!("\n{measured}\n"))?;
+            write(&root().join(report::ENGINE.kept), &json)?;
+            into_readme(&report::ENGINE, &calculation::engine(&measured))?;
         }
         return Ok(());
     }
-    let kept = root().join("scripts/pictures/measured.json");
     if options.again {
-        let kept = std::fs::read_to_string(&kept).context("nothing is kept")?;
-        return write_readme(&serde_json::from_str(&kept)?);
+        write_readme(&kept(&report::MEASURED)?)?;
+        return into_readme(&report::ENGINE, &calculation::engine(&kept(&report::ENGINE)?));
     }
     let measured = LocalSet::new().block_on(&runtime, measure(&plan))?;
     plan.progress.finish_and_clear();
@@ -238,7 +260,7 @@ fn main() -> Result<()> {
     options.json.as_ref().map(|path| write(path, &json)).transpose()?;
     options.svg.as_ref().map(|folder| draw(&measured, folder)).transpose()?;
     if options.readme {
-        write(&kept, &json)?;
+        write(&root().join(report::MEASURED.kept), &json)?;
         write_readme(&measured)?;
     }
     let wrong: u64 = measured.rows.iter().map(|row| row.lost + row.twice).sum();
@@ -260,13 +282,20 @@ fn draw(measured: &Measured, folder: &Path) -> Result<()> {
 
 fn write_readme(measured: &Measured) -> Result<()> {
     draw(measured, &root().join("scripts/pictures"))?;
-    into_readme(report::MEASURED, &report::part(measured).context("it is incomplete")?)
+    into_readme(&report::MEASURED, &report::part(measured).context("it is incomplete")?)
 }
 
-fn into_readme(markers: [&str; 2], part: &str) -> Result<()> {
+fn into_readme(part: &report::Part, text: &str) -> Result<()> {
     let path = root().join("README.md");
     let readme = std::fs::read_to_string(&path)?;
-    write(&path, &report::into_readme(&readme, markers, part)?)
+    write(&path, &part.put_into(&readme, text)?)
+}
+
+/// The figures that are kept of a part.
+fn kept<Figures: serde::de::DeserializeOwned>(part: &report::Part) -> Result<Figures> {
+    let json = std::fs::read_to_string(root().join(part.kept));
+    let json = json.with_context(|| format!("{} can't be read", part.kept))?;
+    Ok(serde_json::from_str(&json)?)
 }
 
 /// Raises this process's limit on open files, which the servers inherit, to what is needed.
@@ -283,12 +312,19 @@ fn allow_open_files(clients: u32) -> Result<()> {
 
 /// Starts a server: ours, or the one that takes its place.
 async fn start_server(plan: &Plan, name: &str) -> Result<Server> {
-    let Some((_, other)) = plan.others.iter().find(|(technique, _)| technique == name) else {
-        return Ok(Server::start(name).await);
-    };
-    let mut command = tokio::process::Command::new("sh");
-    command.arg("-c").arg(format!("exec {other}")).env("PORT", "0").env("QUIET", "1");
-    Ok(Server::spawn(name, &mut command).await)
+    match plan.other(name) {
+        None => Ok(Server::start(name).await),
+        Some(command) => start_other(name, command).await,
+    }
+}
+
+/// Starts somebody else's server. Many a one takes the port 0 for none: it gets one that is free.
+async fn start_other(name: &str, command: &str) -> Result<Server> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut shell = tokio::process::Command::new("sh");
+    shell.arg("-c").arg(format!("exec {command}")).env("QUIET", "1");
+    shell.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
+    Ok(Server::spawn(name, &mut shell).await)
 }
 
 async fn start(plan: &Plan, variant: Variant) -> Result<Running> {
@@ -303,11 +339,17 @@ async fn measure(plan: &Plan) -> Result<Measured> {
     ensure!(!plan.variants.is_empty(), "there is nothing to measure");
     plan.progress.enable_steady_tick(Duration::from_millis(500));
     let (rows, client_busy) = rounds(plan).await?;
-    let few = async { anyhow::Ok((rates(plan).await?, distance::measure(plan).await?)) };
-    let (quiet, (rates, distances)) = try_join(quiet_time(plan), few).await?;
+    let (few, many): (Vec<_>, Vec<_>) = plan.rates.iter().partition(|(rate, _)| *rate < 30.0);
+    let few = try_join_all(few.into_iter().map(|(rate, length)| at_rate(plan, rate, length)));
+    let (quiet, distances, few) = try_join3(quiet_time(plan), distance::measure(plan), few).await?;
+    let mut rates = few.concat();
+    for (rate, length) in many {
+        rates.extend(at_rate(plan, rate, length).await?);
+    }
     let bursts = burst::measure(plan).await?;
+    let beside = beside::measure(plan, &rows).await?;
     let conditions = report::conditions(plan, client_busy);
-    Ok(Measured { conditions, rows, quiet, rates, distances, bursts })
+    Ok(Measured { conditions, rows, quiet, rates, distances, bursts, beside })
 }
 
 /// An update's cost: all rounds of all techniques, and how busy the clients were.
@@ -356,7 +398,8 @@ async fn quiet_time(plan: &Plan) -> Result<Vec<Quiet>> {
     if plan.idle.is_zero() {
         return Ok(Vec::new());
     }
-    let all = plan.variants.iter().map(|variant| async {
+    let also = plan.in_pictures.iter().filter(|variant| !plan.variants.contains(variant));
+    let all = plan.variants.iter().chain(also).map(|variant| async {
         let mut running = start(plan, *variant).await?;
         let it = running.watch(Vec::new(), begin(*variant), plan.idle).await?;
         let minutes = it.minutes;
@@ -366,25 +409,21 @@ async fn quiet_time(plan: &Plan) -> Result<Vec<Quiet>> {
     try_join_all(all).await
 }
 
-/// What a client costs at each rate, all techniques at once; updates come at random moments.
-async fn rates(plan: &Plan) -> Result<Vec<Point>> {
-    let mut points = Vec::new();
-    for &(rate, length) in &plan.rates {
-        let all = plan.in_pictures.iter().map(|variant| async {
-            let mut running = start(plan, *variant).await?;
-            let begin = begin(*variant);
-            let moments = at_random(rate, begin + length);
-            let it = running.watch(moments, begin, length).await?;
-            if it.lost + it.twice > 0 {
-                bail!("{}: {} lost, {} twice", variant.name(), it.lost, it.twice);
-            }
-            let (bytes, cpu) = ((it.up + it.down) / it.minutes, it.cpu / it.minutes);
-            Ok(Point { name: variant.name(), rate: it.updates / it.minutes, bytes, cpu })
-        });
-        plan.say(format!("{rate} updates a minute, for {length:?}; and a quiet time"));
-        points.extend(try_join_all(all).await?);
-    }
-    Ok(points)
+/// What a client costs at a rate, all techniques at once; updates come at random moments.
+async fn at_rate(plan: &Plan, rate: f64, length: Duration) -> Result<Vec<Point>> {
+    plan.say(format!("{rate} updates a minute, for {length:?}"));
+    let all = plan.in_pictures.iter().map(|variant| async {
+        let mut running = start(plan, *variant).await?;
+        let begin = begin(*variant);
+        let moments = at_random(rate, begin + length);
+        let it = running.watch(moments, begin, length).await?;
+        if it.lost + it.twice > 0 && plan.other(variant.server).is_none() {
+            bail!("{}: {} lost, {} twice", variant.name(), it.lost, it.twice);
+        }
+        let (bytes, cpu) = ((it.up + it.down) / it.minutes, it.cpu / it.minutes);
+        Ok(Point { name: variant.name(), rate: it.updates / it.minutes, bytes, cpu })
+    });
+    try_join_all(all).await
 }
 
 #[cfg(test)]
@@ -393,8 +432,7 @@ mod tests {
     use figures::What;
 
     fn kept() -> Measured {
-        let json = include_str!("../../../../pictures/measured.json");
-        serde_json::from_str(json).expect("scripts/measure.sh has written it")
+        super::kept(&report::MEASURED).expect("scripts/measure.sh --readme has written it")
     }
 
     /// The pictures' lines are calculated, their points were measured.
@@ -403,15 +441,14 @@ mod tests {
         let measured = kept();
         let rates = measured.names().len() * 5;
         assert!(measured.rates.len() >= rates, "five rates or more");
-        for (what, most) in [(What::Bytes, 1.25), (What::Cpu, 2.0)] {
-            let costs = measured.costs(what);
-            for point in &measured.rates {
-                let value = if what == What::Bytes { point.bytes } else { point.cpu };
-                let line = costs[&point.name].at(point.rate);
-                let apart = (value / line).max(line / value);
-                let Point { name, rate, .. } = point;
-                assert!(apart < most, "{name} at {rate}: {value} is not near {line}");
+        // Bytes are counted. Time is not the same twice, and what is done rarely takes longer.
+        for (what, most) in [(What::Bytes, 1.1), (What::Cpu, 2.5)] {
+            let mut count = 0;
+            for (Point { name, rate, .. }, apart) in measured.apart(what) {
+                assert!(apart < most, "{name} at {rate}: {apart} times its line, or its line it");
+                count += 1;
             }
+            assert_eq!(count, measured.rates.len(), "each has its line");
         }
     }
 
@@ -422,7 +459,10 @@ mod tests {
         let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
         let readme = read("README.md");
         let part = report::part(&measured).expect("it is complete");
-        let again = report::into_readme(&readme, report::MEASURED, &part).expect("it has markers");
+        let again = report::MEASURED.put_into(&readme, &part).expect("it has markers");
+        let engine = super::kept(&report::ENGINE).expect("--redis --readme has written it");
+        let again = report::ENGINE.put_into(&again, &calculation::engine(&engine));
+        let again = again.expect("it has markers");
         assert!(readme == again, "scripts/measure.sh --again writes it from the figures");
         for (name, svg) in picture::all(&measured) {
             assert!(

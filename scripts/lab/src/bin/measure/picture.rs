@@ -1,5 +1,7 @@
 //! The pictures: on logarithmic axes, and readable on a light and on a dark ground.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow};
 use plotters::coord::ranged1d::{KeyPointHint, Ranged};
 use plotters::prelude::*;
@@ -29,7 +31,7 @@ pub fn all(measured: &Measured) -> Vec<(&'static str, Result<String>)> {
             .push(("bytes.svg", finished(LINES, |area| crossover(area, measured, What::Bytes))));
         pictures.push(("cpu.svg", finished(LINES, |area| crossover(area, measured, What::Cpu))));
     }
-    if measured.distances.iter().any(|it| it.rtt > 0.0) {
+    if measured.distances.iter().any(|it| it.rtt > 0) {
         pictures
             .push(("distance.svg", finished(LINES, |area| distance(area, &measured.distances))));
     }
@@ -57,7 +59,8 @@ fn draw(area: &Area, rows: &[Row]) -> Drawn {
     panel(
         &left,
         130,
-        "latency: p50, p99, longest (logarithmic)",
+        "latency (logarithmic)",
+        &["p50", "p99", "longest"],
         &[(1000.0, "s"), (1.0, "ms")],
         rows,
         latency,
@@ -67,6 +70,7 @@ fn draw(area: &Area, rows: &[Row]) -> Drawn {
         &right,
         10,
         "bytes per update and client (logarithmic)",
+        &[""],
         &[(1000.0, "KB"), (1.0, "B")],
         rows,
         bytes,
@@ -78,7 +82,7 @@ struct Line {
     name: String,
     colour: RGBColor,
     width: u32,
-    line: Vec<(f64, f64)>,
+    path: Vec<(f64, f64)>,
     points: Vec<(f64, f64)>,
 }
 
@@ -88,6 +92,16 @@ fn colour(name: &str) -> RGBColor {
     COLOURS[order.iter().position(|prefix| name.starts_with(prefix)).unwrap_or(0)]
 }
 
+/// How thick a line is: where an event stream's and a WebSocket's are one, both are seen.
+fn width(name: &str) -> u32 {
+    match name {
+        "polling every 1 s" => 1,
+        "server-sent-events" => 6,
+        "websockets" => 2,
+        _ => 3,
+    }
+}
+
 /// What a client costs in a minute, over the rate of updates.
 fn crossover(area: &Area, measured: &Measured, what: What) -> Drawn {
     let costs = measured.costs(what);
@@ -95,16 +109,22 @@ fn crossover(area: &Area, measured: &Measured, what: What) -> Drawn {
     for name in measured.names() {
         let Some(cost) = costs.get(name) else { continue };
         let [from, to] = RATES.map(f64::log10);
-        let rates = (0..=100).map(|step| from + (to - from) * f64::from(step) / 100.0);
-        let line = rates.map(|rate| (rate, cost.at(10_f64.powf(rate)).log10())).collect();
+        // Few steps: between two, a pixel up or down is not seen.
+        let rates = (0..=30).map(|step| from + (to - from) * f64::from(step) / 30.0);
+        let path = rates.map(|rate| (rate, cost.at(10_f64.powf(rate)).log10())).collect();
         let own = measured.rates.iter().filter(|point| point.name == *name && point.rate > 0.0);
         let figure = |point: &crate::figures::Point| match what {
             What::Bytes => point.bytes,
             What::Cpu => point.cpu,
         };
         let points = own.map(|point| (point.rate.log10(), figure(point).log10())).collect();
-        let width = if name == "polling every 1 s" { 1 } else { 3 };
-        lines.push(Line { name: name.to_owned(), colour: colour(name), width, line, points });
+        lines.push(Line {
+            name: name.to_owned(),
+            colour: colour(name),
+            width: width(name),
+            path,
+            points,
+        });
     }
     let (title, units): (_, &[(f64, &str)]) = match what {
         What::Bytes => ("bytes per client and minute", &[(1e6, "MB"), (1e3, "KB"), (1.0, "B")]),
@@ -124,19 +144,17 @@ fn distance(area: &Area, distances: &[Distance]) -> Drawn {
     for name in names {
         let mut line = |name: String, of: &str, width, figure: fn(&Distance) -> f64| {
             let own = distances.iter().filter(|it| it.name == of);
-            let points: Vec<_> = own.map(|it| (it.rtt, figure(it).log10())).collect();
-            lines.push(Line { name, colour: colour(of), width, line: points.clone(), points });
+            let points: Vec<_> = own.map(|it| (it.rtt.into(), figure(it).log10())).collect();
+            lines.push(Line { name, colour: colour(of), width, path: points.clone(), points });
         };
-        line(name.to_owned(), name, 3, |it| it.latency[0]);
+        line(name.to_owned(), name, width(name), |it| it.latency[0]);
         if name == "long-polling" {
             line(format!("{name}, second of two"), name, 1, |it| it.second);
         }
     }
-    let longest = distances.iter().map(|it| it.rtt).fold(0.0, f64::max);
-    let mut keys: Vec<f64> = distances.iter().map(|it| it.rtt).collect();
-    keys.sort_by(f64::total_cmp);
-    keys.dedup();
-    let axis = Axis { from: 0.0, to: longest, keys };
+    let keys: BTreeSet<u32> = distances.iter().map(|it| it.rtt).collect();
+    let keys: Vec<f64> = keys.into_iter().map(f64::from).collect();
+    let axis = Axis { from: 0.0, to: keys.last().copied().unwrap_or_default(), keys };
     let rtt = |value: f64| format!("{value} ms");
     let units = [(1e3, "s"), (1.0, "ms")];
     chart(area, "latency, p50", ("round trip", axis, &rtt), &units, &lines)
@@ -150,7 +168,7 @@ fn chart(
     units: &[(f64, &str)],
     lines: &[Line],
 ) -> Drawn {
-    let values = || lines.iter().flat_map(|line| line.line.iter().chain(&line.points));
+    let values = || lines.iter().flat_map(|line| line.path.iter().chain(&line.points));
     let from = values().map(|(_, y)| *y).fold(f64::INFINITY, f64::min).floor();
     let to = values().map(|(_, y)| *y).fold(f64::NEG_INFINITY, f64::max).ceil();
     let text = |size: i32| ("sans-serif", size).into_font().color(&INK);
@@ -174,12 +192,12 @@ fn chart(
         .draw()?;
     let mut names = Vec::new();
     for line in lines {
-        let path = PathElement::new(line.line.clone(), line.colour.stroke_width(line.width));
+        let path = PathElement::new(line.path.clone(), line.colour.stroke_width(line.width));
         chart.draw_series([path])?;
-        let size = if line.width > 1 { 4 } else { 3 };
+        let size = 3 + i32::from(line.width > 1) + i32::from(line.width > 3);
         let point = |&point: &(f64, f64)| Circle::new(point, size, line.colour.filled());
         chart.draw_series(line.points.iter().map(point))?;
-        let end = chart.backend_coord(line.line.last().ok_or("a line without points")?);
+        let end = chart.backend_coord(line.path.last().ok_or("a line without points")?);
         names.push((end.1 - 8, end.0 + 10, &*line.name, line.colour));
     }
     names.sort_unstable_by_key(|(y, ..)| *y);
@@ -193,11 +211,13 @@ fn chart(
     Ok(())
 }
 
-/// A row for each technique, with a line through its values.
+/// A row for each technique, with a line through its values: the first has the largest dot. Their
+/// label says what each of them is.
 fn panel(
     area: &Area,
     names: u32,
     title: &str,
+    each: &[&str],
     units: &[(f64, &str)],
     rows: &[Row],
     values: impl Fn(&Row) -> Vec<f64>,
@@ -239,12 +259,20 @@ fn panel(
         }
         let first = points.first().copied().unwrap_or_default();
         let line = if points.len() == 1 { vec![(from, y), first] } else { points.clone() };
-        chart.draw_series([PathElement::new(line, colour.stroke_width(6))])?;
-        chart.draw_series(points.iter().map(|&point| Circle::new(point, 6, colour.filled())))?;
+        chart.draw_series([PathElement::new(line, colour.stroke_width(3))])?;
+        let sizes = [7, 5, 4];
+        let dots = points.iter().zip(sizes);
+        chart.draw_series(dots.map(|(&point, size)| Circle::new(point, size, colour.filled())))?;
         let (x, pixel) = chart.backend_coord(&first);
-        let label: Vec<_> = values.iter().map(|value| with_unit(*value, units)).collect();
+        let values = each.iter().zip(&values);
+        let label: Vec<_> = values
+            .map(|(each, value)| format!("{each} {}", with_unit(*value, units)).trim().to_owned())
+            .collect();
         let label = label.join(" · ");
-        plain.draw(&Text::new(label, (x - pixels.start - 10, pixel - 26), text(13)))?;
+        // A letter is less than 7 pixels wide: to the left, where there would be no place for all.
+        let end = pixels.end - pixels.start - 7 * i32::try_from(label.chars().count())?;
+        let place = ((x - pixels.start - 10).min(end), pixel - 26);
+        plain.draw(&Text::new(label, place, text(13)))?;
     }
     Ok(())
 }

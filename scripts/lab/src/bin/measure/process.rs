@@ -65,21 +65,24 @@ pub fn own_cpu_time() -> Result<Duration> {
     Ok(Duration::from_micros(microseconds.iter().sum()))
 }
 
-/// Keeps this process, and what it starts from now on, on the processor cores that are chosen.
+/// Keeps this process, and what it starts from now on, on those that are chosen of the processor cores
+/// that it had at first; they are numbered from 0.
 #[cfg(target_os = "linux")]
 pub fn stay_on_core(choose: impl Fn(usize) -> bool) -> Result<()> {
-    use nix::{sched, unistd};
+    use nix::{sched, unistd::Pid};
+    static ALL: std::sync::OnceLock<Vec<usize>> = std::sync::OnceLock::new();
+    let allowed = sched::sched_getaffinity(Pid::from_raw(0))?;
+    let is_allowed = |core: &usize| allowed.is_set(*core).unwrap_or(false);
+    let all = ALL.get_or_init(|| (0..sched::CpuSet::count()).filter(is_allowed).collect());
     let mut cores = sched::CpuSet::new();
-    for core in
-        (0..sysinfo::System::physical_core_count().unwrap_or(2).max(2)).filter(|&core| choose(core))
-    {
-        cores.set(core)?;
+    for (_, core) in all.iter().enumerate().filter(|(number, _)| choose(*number)) {
+        cores.set(*core)?;
     }
-    Ok(sched::sched_setaffinity(unistd::Pid::from_raw(0), &cores)?)
+    Ok(sched::sched_setaffinity(Pid::from_raw(0), &cores)?)
 }
 
 /// Only Linux lets a program choose its cores.
 #[cfg(not(target_os = "linux"))]
 pub fn stay_on_core(_: impl Fn(usize) -> bool) -> Result<()> {
-    anyhow::bail!("--one-core works on Linux only")
+    anyhow::bail!("only Linux lets a program choose its cores")
 }

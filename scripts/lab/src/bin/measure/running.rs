@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::Server;
+use rand::seq::SliceRandom as _;
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -17,6 +18,9 @@ const CONNECTING: u32 = 100;
 /// How long to wait for what should come soon, before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same where many are lost: by clients that come back after a cut, or by a naive server.
+const LITTLE: Duration = Duration::from_secs(2);
+
 /// A server with its clients connected and waiting; or several, among which they are shared.
 pub struct Running {
     pub servers: Vec<Server>,
@@ -24,6 +28,7 @@ pub struct Running {
     clients: JoinSet<Result<()>>,
     variant: Variant,
     count: u32,
+    may_lose: bool,
     /// Resident bytes of the servers for each client that waits.
     pub memory: f64,
 }
@@ -36,8 +41,20 @@ impl Running {
         ports: &[u16],
         count: u32,
     ) -> Result<Running> {
+        Running::start_where(variant, servers, ports, count, false).await
+    }
+
+    /// The same, of clients that come back whenever their connection breaks, if some may be lost.
+    pub async fn start_where(
+        variant: Variant,
+        servers: Vec<Server>,
+        ports: &[u16],
+        count: u32,
+        may_lose: bool,
+    ) -> Result<Running> {
         let (tally, clients) = (Tally::new(), JoinSet::new());
-        let mut running = Running { servers, tally, clients, variant, count, memory: 0.0 };
+        let mut running =
+            Running { servers, tally, clients, variant, count, may_lose, memory: 0.0 };
         // What a server makes once, for its first client, is not what a client costs.
         running.connect(ports, u32::try_from(ports.len())?).await?;
         running.clients.shutdown().await;
@@ -49,7 +66,8 @@ impl Running {
         Ok(running)
     }
 
-    fn resident(&self) -> Result<f64> {
+    /// Resident bytes of all servers.
+    pub fn resident(&self) -> Result<f64> {
         let of = |server: &Server| Ok(process::memory(server.pid())? as f64);
         self.servers.iter().map(of).sum()
     }
@@ -67,6 +85,7 @@ impl Running {
                 port: ports[index as usize % ports.len()],
                 variant: self.variant,
                 phase: interval.mul_f64(rand::random()),
+                comes_back: self.may_lose,
             };
             self.clients.spawn_local(clients::run(setup, self.tally.clone()));
             self.ready((index + 1).saturating_sub(CONNECTING)).await?;
@@ -95,7 +114,8 @@ impl Running {
     /// many were lost.
     pub async fn all_received(&mut self, updates: u64) -> Result<u64> {
         let expected = updates * u64::from(self.count);
-        let patience = self.variant.poll_interval + PATIENCE;
+        let patience = if self.may_lose { LITTLE } else { PATIENCE };
+        let patience = self.variant.poll_interval + patience;
         loop {
             self.check()?;
             let had = self.tally.received.get();
@@ -188,15 +208,40 @@ pub fn evenly(every: Duration, length: Duration) -> Vec<Duration> {
     moments
 }
 
-/// Random moments with so many updates a minute: their gaps are as a Poisson process has them.
+/// Moments with so many updates a minute, which are as random as those of a Poisson process: their
+/// gaps have its lengths (exponentially distributed), but each in its share, only their order is
+/// chance. So no sample, short as it is, has more long gaps than is to be expected.
 pub fn at_random(rate: f64, length: Duration) -> Vec<Duration> {
-    let mut moments = Vec::new();
-    let mut at = 0.0;
-    loop {
-        at -= rand::random::<f64>().max(f64::MIN_POSITIVE).ln() * 60.0 / rate;
-        if at >= length.as_secs_f64() {
-            return moments;
-        }
-        moments.push(Duration::from_secs_f64(at));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they are few")]
+    let count = (rate * length.as_secs_f64() / 60.0).round() as u32;
+    let gap = |index: u32| -(1.0 - (f64::from(index) + 0.5) / f64::from(count)).ln();
+    let mut gaps: Vec<f64> = (0..count).map(gap).collect();
+    gaps.shuffle(&mut rand::rng());
+    let scale = length.as_secs_f64() / gaps.iter().sum::<f64>();
+    let mut at = -gaps.first().copied().unwrap_or_default() * scale * rand::random::<f64>();
+    let moments = gaps.iter().map(|gap| {
+        at += gap * scale;
+        Duration::from_secs_f64(at)
+    });
+    moments.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as asked for, in order, with as many long gaps as chance has: one in e is longer than
+    /// the mean.
+    #[test]
+    fn random_moments_are_those_of_a_poisson_process() {
+        let length = Duration::from_secs(600);
+        let moments = at_random(60.0, length);
+        assert_eq!(moments.len(), 600);
+        assert!(moments.is_sorted() && moments.iter().all(|at| *at < length));
+        let gaps = moments.windows(2).map(|pair| pair[1].as_secs_f64() - pair[0].as_secs_f64());
+        let long = gaps.filter(|gap| *gap > 1.0).count() as f64 / 600.0;
+        assert!((long - (-1.0_f64).exp()).abs() < 0.01, "{long}");
+        assert!(at_random(0.1, length).len() == 1 && at_random(0.01, length).is_empty());
+        assert_ne!(moments, at_random(60.0, length), "they are random");
     }
 }
