@@ -221,7 +221,7 @@ fn links_that_are_dead() {
     is_wrong("<http://www.rfc-editor.org/rfc/rfc6455>\n", 1, "not https");
     is_wrong("<https://example.com/>\n", 1, "example.com");
     is_wrong("[a][b]\n", 1, "[b]");
-    is_right("`feed/src/lib.rs`, `src/lib.rs`, `and/or`\n");
+    is_right("`feed/src/lib.rs`, `src/lib.rs`, `and/or`, `--features feed/redis`\n");
     is_wrong("`feed/src/nothing.rs`\n", 1, "nothing.rs");
 }
 
