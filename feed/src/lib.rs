@@ -6,26 +6,12 @@
 //! nothing falls into a gap between what was and what is to come. And nobody has a queue: a slow
 //! reader costs the others nothing, and the list never grows beyond [`KEPT`].
 
-#[cfg(feature = "serve")]
-mod guard;
-#[cfg(feature = "serve")]
-mod http;
-#[cfg(feature = "serve")]
-mod listen;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "serve")]
+#[cfg(feature = "serve")] // without it this file stands alone: it can be copied by itself
 mod serve;
 #[cfg(feature = "serve")]
-mod stdout;
-
-#[cfg(feature = "serve")] // without it this file stands alone: it can be copied by itself
-pub use {
-    guard::is_own_page,
-    http::{after, array, parse_id},
-    serve::serve,
-    stdout::print_line,
-};
+pub use serve::{after, array, is_own_page, parse_id, print_line, serve};
 
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
 use tokio::{sync::watch, task::yield_now, time::sleep};

@@ -1,4 +1,14 @@
-//! The start and the stop of a server: its routes, its pages, its generated updates.
+//! What all four do in HTTP: the start and the stop of a server, its routes, its pages, its generated
+//! updates; and a file for each thing that no technique has to think of.
+
+mod guard;
+mod http;
+mod listen;
+mod stdout;
+
+pub use guard::is_own_page;
+pub use http::{after, array, parse_id};
+pub use stdout::print_line;
 
 use std::{env, fmt, fs::File, future, io, net::TcpListener, path::Path, time::Duration};
 
@@ -6,7 +16,7 @@ use actix_files::Files;
 use actix_web::error::ErrorServiceUnavailable;
 use actix_web::{App, HttpResponse, HttpServer, guard as method, middleware::from_fn, rt, web};
 
-use crate::{Feed, guard, http, listen, print_line, stdout};
+use crate::Feed;
 
 /// How many bytes of an answer wait in actix before more of it is made.
 const UNWRITTEN: usize = 8 * 1024;

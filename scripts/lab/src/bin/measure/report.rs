@@ -558,11 +558,11 @@ const FRAMES: &str = include_str!("../../../../../websockets/src/frames.rs");
 /// Without its engine.
 const FEED: [&str; 6] = [
     include_str!("../../../../../feed/src/lib.rs"),
-    include_str!("../../../../../feed/src/http.rs"),
-    include_str!("../../../../../feed/src/guard.rs"),
-    include_str!("../../../../../feed/src/listen.rs"),
+    include_str!("../../../../../feed/src/serve/http.rs"),
+    include_str!("../../../../../feed/src/serve/guard.rs"),
+    include_str!("../../../../../feed/src/serve/listen.rs"),
     include_str!("../../../../../feed/src/serve.rs"),
-    include_str!("../../../../../feed/src/stdout.rs"),
+    include_str!("../../../../../feed/src/serve/stdout.rs"),
 ];
 
 pub fn milliseconds(value: f64) -> String {
