@@ -65,10 +65,11 @@ tools() {
     have redis-server || packages+=(redis-server)
     have nginx /usr/sbin/nginx || packages+=(nginx-light)
     have_browser || packages+=(chromium chromium-driver)
-    if can_install; then # two browsers more, where that costs nobody a question
+    if can_install; then # more, where that costs nobody a question
         have firefox-esr firefox || packages+=(firefox-esr)
         have WebKitWebDriver || packages+=(webkit2gtk-driver)
         have xvfb-run || packages+=(xvfb xauth)
+        have node || packages+=(nodejs) # and what the naive servers are written for
     fi
     if [ ${#packages[@]} -gt 0 ]; then install "${packages[@]}" || return; fi
     component fmt rustfmt && component clippy clippy && firefox_and_webkit
