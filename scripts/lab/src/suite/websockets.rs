@@ -63,6 +63,9 @@ pub async fn no_handshake(name: &'static str) {
         UPGRADE.replace("Version: 13", "Version: 8"),
         UPGRADE.replace("Version: 13", "Version: 0"),
         UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c"),
+        // To say 101 to these, and then to go on with HTTP, would lead a proxy astray.
+        UPGRADE.replace("Upgrade: websocket", "Upgrade: foo, websocket"),
+        format!("{UPGRADE}Transfer-Encoding: chunked\r\n\r\n0\r\n"),
     ];
     for lines in rows {
         let status = status(&server, "GET /websocket", &lines).await;
