@@ -81,13 +81,13 @@ impl Feed {
             tokio::spawn(async move {
                 let mut failures = 0;
                 loop {
+                    let _ = copy.follow(&mut reads, &key, &mut failures).await;
                     // Longer each time, with a random part: all servers lost it in the same instant.
                     let longest = LONGEST_WAIT.min(Duration::from_millis(100 << failures.min(8)));
-                    let _ = copy.follow(&mut reads, &key).await;
                     sleep(longest.mul_f64(rand::random_range(0.5..1.0))).await;
                     failures += 1;
                     if let Ok(connection) = connection(&client).await {
-                        (reads, failures) = (connection, 0);
+                        reads = connection;
                         // The other connection finds out by this that it is lost, not by a message.
                         let _: RedisResult<()> = appends.ping().await;
                     }
@@ -125,15 +125,23 @@ impl Feed {
         published.ok_or(Refused::Away)
     }
 
-    /// Reads on after the newest id that this server has, for as long as the engine answers.
-    async fn follow(&self, reads: &mut MultiplexedConnection, key: &str) -> RedisResult<()> {
+    /// Reads on after the newest id that this server has, for as long as the engine answers. An
+    /// answer is the end of its failures; to be connected is not.
+    async fn follow(
+        &self,
+        reads: &mut MultiplexedConnection,
+        key: &str,
+        failures: &mut u32,
+    ) -> RedisResult<()> {
         let block = usize::try_from(BLOCK.as_millis()).expect("it is short");
         let options = StreamReadOptions::default().block(block).count(KEPT);
+        let mut seen = format!("{}-0", newest(&self.list.borrow()).id);
         loop {
-            let seen = format!("{}-0", newest(&self.list.borrow()).id);
             let read: Option<StreamReadReply> =
-                reads.xread_options(&[key], &[seen], &options).await?;
+                reads.xread_options(&[key], &[&seen], &options).await?;
+            *failures = 0;
             for entry in read.into_iter().flat_map(|read| read.keys).flat_map(|key| key.ids) {
+                seen.clone_from(&entry.id); // also of what is no update: somebody else wrote it
                 let Some((after, update)) = update(&entry) else { continue };
                 let lost = self.list.send_if_modified(|list| {
                     let lost = newest(list).id != after;

@@ -60,11 +60,10 @@ pub async fn serve(
         Ok(_) => Err("REDIS_URL needs a server built with --features feed/redis")?,
     };
     let generate = async |number| {
-        let update = feed.publish(&format!("Real-Time Update {number}"), None).await;
-        update
-            .map_or("not sent: the engine is away".into(), |sent| format!("SENT: {}", sent.update))
+        let sent = feed.publish(&format!("Real-Time Update {number}"), None).await;
+        sent.map(|sent| format!("SENT: {}", sent.update))
     };
-    let mut sent = generate(1).await;
+    let first = generate(1).await.map_err(|_| "can't use REDIS_URL: it stores no update")?;
 
     let data = web::Data::new(feed.clone());
     let page = Path::new(crate_dir).join("public/html");
@@ -100,13 +99,14 @@ pub async fn serve(
 
     let announce_and_generate = async {
         print_line(format_args!("Listening at http://localhost:{}", addresses[0].port()));
+        print_line(first);
         for next in 2u64.. {
-            print_line(sent);
             if env::var("QUIET").is_ok_and(|quiet| quiet == "1") {
                 break;
             }
             rt::time::sleep(Duration::from_secs(rand::random_range(2..=9))).await;
-            sent = generate(next).await;
+            let sent = generate(next).await;
+            print_line(sent.unwrap_or_else(|_| "not sent: the engine is away".into()));
         }
         future::pending::<()>().await;
     };

@@ -109,10 +109,8 @@ impl Client {
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     feed::serve(8004, env!("CARGO_MANIFEST_DIR"), |routes| {
-        let upgrade = guard::fn_guard(|request| {
-            let to = request.head().headers().get(header::UPGRADE);
-            to.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        });
+        let upgrade =
+            guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE));
         routes.route("/", web::get().guard(upgrade).to(open));
         routes.route("/websocket", web::get().to(open));
     })

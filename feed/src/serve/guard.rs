@@ -20,12 +20,15 @@ pub(crate) async fn around(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse> {
     let is_old = request.version() < Version::HTTP_11;
-    if is_old {
-        request.headers_mut().remove(header::UPGRADE); // HTTP/1.0 knows none
-    }
     let length = request.headers().get(header::CONTENT_LENGTH);
     let has_body = length.is_some_and(|length| length != "0")
         || request.headers().contains_key(header::TRANSFER_ENCODING);
+    // HTTP/1.0 knows no upgrade; and after these, actix-http would go on with HTTP all the same.
+    let is_none =
+        |to: &HeaderValue| is_old || has_body || !to.as_bytes().eq_ignore_ascii_case(b"websocket");
+    if request.headers().get(header::UPGRADE).is_some_and(is_none) {
+        request.headers_mut().remove(header::UPGRADE);
+    }
     // In a box, which only a request with a body needs: a connection keeps the room for the rest.
     let mut refusal = if has_body { Box::pin(read_body(&mut request)).await } else { None };
     if refusal.is_none() && guarded && is_foreign(&request) {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{LazyLock, mpsc};
 use std::{fmt, io, io::Write as _, thread, time::Duration};
 
+use tokio::time::{sleep, timeout};
+
 /// The most bytes that wait to be printed. A line that does not fit is left out, and counted.
 const ROOM: usize = 1 << 20;
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -51,10 +53,10 @@ pub fn print_line(line: impl fmt::Display) {
 
 /// Waits until all is printed, but not for long: perhaps nobody reads it.
 pub(crate) async fn printed() {
-    for _ in 0..500 {
-        if WAITING.load(SeqCst) == 0 {
-            break;
+    let all = async {
+        while WAITING.load(SeqCst) > 0 {
+            sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    };
+    let _ = timeout(Duration::from_millis(300), all).await;
 }

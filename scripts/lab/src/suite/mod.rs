@@ -198,6 +198,7 @@ fn own(technique: &str) -> Vec<Case> {
             case("3.24", websockets::a_message_is_for_everyone),
             case("3.24", websockets::one_line_for_one_thing),
             case("3.25", websockets::nobody_reads_stdout),
+            case("3.14 3.25", websockets::nobody_reads_stdout_at_the_end),
         ],
     }
 }

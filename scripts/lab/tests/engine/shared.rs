@@ -146,6 +146,73 @@ fn an_engine_that_can_not_be_used() {
     });
 }
 
+/// One that takes no updates, as a replica, or when its memory is full: then there would be no newest
+/// update to answer with.
+#[test]
+fn an_engine_that_stores_nothing() {
+    on_redis(async |redis| {
+        redis.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+        let mut command = command("polling", &redis.url());
+        let output = soon("its refusal", command.kill_on_drop(true).output()).await;
+        let output = output.expect("it starts");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
+        assert!(complaint.contains("REDIS_URL") && output.stdout.is_empty(), "{complaint}");
+    });
+}
+
+/// Somebody else writes to the stream, by hand: what is no update is passed over, and read once.
+#[test]
+fn what_is_no_update() {
+    on_redis(async |redis| {
+        let server = server(&redis, "polling").await;
+        let seen = newest_id(&server).await;
+        let id = format!("{}-0", seen + 1);
+        assert_eq!(redis.cli(&["XADD", "updates", &id, "update", "by hand"]).await, id);
+        let before = reads(&redis, "calls").await;
+        for _ in 0..20 {
+            redis.cli(&["PING"]).await; // some time, in which the server could read a lot
+        }
+        let more = reads(&redis, "calls").await - before;
+        assert!(more < 20, "it reads on and on: {more} times");
+        let next = publish(&server, "next").await;
+        let mut client = Client::new(&server, seen);
+        assert_eq!(client.next().await, next);
+        assert_eq!(client.gaps(), 1, "what was between them is not known here");
+    });
+}
+
+/// An engine that is there, but answers with errors only, is not asked on and on either.
+#[test]
+fn errors_are_waited_for() {
+    on_redis(async |redis| {
+        let server = server(&redis, "polling").await;
+        redis.cli(&["SET", "updates", "no stream"]).await;
+        let errors = async |count| {
+            while reads(&redis, "failed_calls").await < count {
+                sleep(Duration::from_millis(20)).await; // nobody tells when it asks
+            }
+        };
+        soon("an error", errors(1)).await;
+        let start = Instant::now();
+        soon("five more", errors(6)).await;
+        let took = start.elapsed();
+        assert!(took > Duration::from_secs(1), "the waits grow: five errors more in {took:?}");
+        redis.cli(&["DEL", "updates"]).await;
+        publish(&server, "it goes on").await;
+    });
+}
+
+/// How often the stream was read, or was tried to be; as Redis counts it.
+async fn reads(redis: &Redis, what: &str) -> u64 {
+    let stats = redis.cli(&["INFO", "commandstats"]).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xread:"));
+    let mut counts = line.expect("a server reads").trim_end().split(',');
+    let count = counts.find_map(|count| count.strip_prefix(what)?.strip_prefix('='));
+    count.expect("it is counted").parse().expect("a number")
+}
+
 /// It goes away and comes back: who is connected stays so, who publishes is told, and then all goes
 /// on by itself.
 #[test]
