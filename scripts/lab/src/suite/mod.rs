@@ -164,7 +164,7 @@ fn own(technique: &str) -> Vec<Case> {
             case("2.2", long_polling::whatever_comes_next).for_any(),
             case("2.14", long_polling::the_preferred_time_is_applied).for_any(),
             case("2.14", long_polling::nothing_after_the_preferred_seconds).slow(),
-            case("", long_polling::nothing_after_25_seconds).slow(),
+            case("2.14", long_polling::nothing_after_25_seconds).slow(),
         ],
         "server-sent-events" => vec![
             case("1.10", basic::a_stream_begins).for_any(),
