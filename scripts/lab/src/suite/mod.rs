@@ -173,7 +173,7 @@ fn own(technique: &str) -> Vec<Case> {
             case("2.11", basic::lines_stay_in_one_event).for_any(),
             case("2.11", server_sent_events::any_text_comes_back_as_itself).for_any(),
             case("2.15 3.8", server_sent_events::the_stream_to_the_byte).for_any(),
-            case("2.16", server_sent_events::where_it_resumes).for_any(),
+            case("2.16", server_sent_events::where_it_resumes),
             case("2.17", server_sent_events::a_comment_after_15_seconds_of_silence).slow(),
         ],
         _ => vec![

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, thread};
 
-use lab::{SERVERS, binary};
+use lab::client::publish_all;
+use lab::{SERVERS, Server, binary};
 use libtest_mimic::{Arguments, Trial};
 use mistakes::MISTAKES;
 use serde_json::Value;
@@ -26,6 +27,7 @@ fn main() {
             Ok(())
         }),
         Trial::test("what_is_no_server_is_a_result", no_server),
+        Trial::test("a_server_that_runs_already", || at_once(running)),
     ];
     trials.extend(
         SERVERS
@@ -73,6 +75,22 @@ fn naive(technique: &'static str) -> Result<(), String> {
     same(&holds, kept)
 }
 
+/// It has been used for a while, and nothing is asked of it that would start or stop it.
+fn running(technique: &'static str) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime can be made");
+    let server = runtime.block_on(async {
+        let server = Server::start(technique).await;
+        publish_all(&server, (0..1_100).map(|number| format!("before: {number}"))).await;
+        server
+    });
+    let result = check(technique, &["--url", &server.url("/")], &[])?;
+    same(&result.fails, &[])?;
+    let left_out = ["1.1", "2.6", "3.14"];
+    let is_left_out = left_out.iter().all(|number| !result.holds.iter().any(|it| it == number));
+    if is_left_out && result.holds.len() > 15 { Ok(()) } else { Err(format!("{:?}", result.holds)) }
+}
+
 /// What does not start, ends, says nothing, or never stops saying something.
 fn no_server() -> Result<(), libtest_mimic::Failed> {
     for command in ["no-such-program", "true", "yes", "sleep 100"] {
@@ -105,7 +123,10 @@ struct Said {
 
 fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, String> {
     let mut check = Command::new(env!("CARGO_BIN_EXE_check"));
-    check.arg(technique).args(options).args(["--json", "--"]).args(command);
+    check.arg(technique).args(options).arg("--json");
+    if !command.is_empty() {
+        check.arg("--").args(command);
+    }
     let output = check.output().map_err(|why| why.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
