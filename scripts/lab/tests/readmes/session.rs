@@ -15,8 +15,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::{sync::watch, time::timeout};
 
-/// A command that has not ended after that long hangs. Long polls are held for 25 seconds.
-pub const LIMIT: Duration = Duration::from_secs(40);
+/// A command that has not ended after that long hangs. Long polls are held for 25
+/// seconds, and the check waits for 20 for what does not come.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// What bash runs: each command on the terminal that it is given. Then it prints a line that no
 /// command prints, with the exit status, which the next command finds in `$?`.
