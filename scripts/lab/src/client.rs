@@ -278,7 +278,7 @@ pub async fn publish_all(
         let message = serde_json::json!({ "update": text.as_ref() });
         let response = http.post(server.url("/api/messages")).json(&message).send();
         let response = soon("an answer to a message", response).await.answered();
-        assert_eq!(response.status(), 201);
+        assert_eq!(response.status(), 201, "the status of POST /api/messages (1.2)");
         updates.push(response.json().await.expect("an update"));
     }
     updates

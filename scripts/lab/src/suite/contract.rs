@@ -25,7 +25,7 @@ impl Sentence {
 }
 
 /// What the levels are called, the first one first.
-pub const LEVELS: [&str; 3] = ["it works", "nothing is lost", "nobody gets it down"];
+pub const LEVELS: [&str; 3] = ["it works", "nothing is lost", "nobody brings it down"];
 
 /// All sentences, in their order.
 #[must_use]

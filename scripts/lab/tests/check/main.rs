@@ -5,7 +5,7 @@ mod mistakes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, thread};
+use std::{env, fs, thread};
 
 use lab::client::publish_all;
 use lab::{SERVERS, Server, binary};
@@ -68,11 +68,31 @@ fn naive(technique: &'static str) -> Result<(), String> {
     let kept: &[&str] = match technique {
         "polling" => &["2.9", "3.6", "3.7", "3.9", "3.15", "3.19"],
         "long-polling" => &["3.15"],
-        "server-sent-events" => &["3.9", "3.15"],
+        "server-sent-events" => &["3.7", "3.9", "3.15"],
         _ => &["3.9"],
     };
     let holds: Vec<_> = result.holds.iter().filter(|number| !number.starts_with("1.")).collect();
-    same(&holds, kept)
+    same(&holds, kept)?;
+    let told = told(technique)?;
+    same(&result.fails, &told.iter().map(String::as_str).collect::<Vec<_>>())
+        .map_err(|why| format!("its walkthrough does not tell exactly what fails: {why}"))
+}
+
+/// The sentences of which a walkthrough's table says why the naive server does not keep them.
+fn told(technique: &str) -> Result<Vec<String>, String> {
+    let walkthrough = fs::read_to_string(root().join(technique).join("README.md"));
+    let walkthrough = walkthrough.map_err(|why| why.to_string())?;
+    let rows = walkthrough.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let mut told = Vec::new();
+    for part in rows.filter(|row| row.starts_with(['2', '3'])).flat_map(|row| row.split(", ")) {
+        let (from, to) = part.split_once(" to ").unwrap_or((part, part));
+        let numbers = [from, to].map(|number| number.split_once('.'));
+        let [Some((level, from)), Some((_, to))] = numbers else { continue };
+        let [from, to] = [from, to].map(str::parse::<u32>);
+        let range = from.map_err(|why| why.to_string())?..=to.map_err(|why| why.to_string())?;
+        told.extend(range.map(|number| format!("{level}.{number}")));
+    }
+    Ok(told)
 }
 
 /// It has been used for a while, and nothing is asked of it that would start or stop it.

@@ -159,7 +159,7 @@ fn page(technique: &'static str, port: u16) -> Result<bool> {
         let listener =
             listener.with_context(|| format!("port {port}; --page-port takes another"))?;
         let port = listener.local_addr()?.port();
-        println!("Our page before it: http://localhost:{port}/html/index.html");
+        println!("Our page before it: http://localhost:{port}/html/index.html (Ctrl-C ends both)");
         let behind = ([127, 0, 0, 1], server.port()).into();
         front::serve(listener, technique, behind).await?;
         Ok(true)

@@ -50,11 +50,12 @@ pub fn as_text(results: &[(&Sentence, Found)]) -> String {
             };
             let text = wrapped(&sentence.text).join(&format!("\n{INDENT}"));
             lines.push(format!("  {sign}  {:5} {text}", sentence.number));
-            if more != said {
-                let more = more.lines().flat_map(wrapped);
-                lines.extend(more.map(|line| format!("{INDENT}  {line}")));
-            }
-            said = more; // once is enough, where all fail for one reason
+            // Once is enough, where all fail for one reason.
+            let again = !more.is_empty() && more == said;
+            let shown = if again { "(as above)" } else { more };
+            let shown = shown.lines().flat_map(wrapped);
+            lines.extend(shown.map(|line| format!("{INDENT}  {line}")));
+            said = more;
         }
         lines.push(String::new());
         let count = |is_it: fn(&Found) -> bool| own.iter().filter(|(_, it)| is_it(it)).count();
