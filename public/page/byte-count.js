@@ -31,7 +31,7 @@ class ByteCount extends HTMLElement {
 
   connectedCallback() {
     const note = [...this.childNodes];
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.querySelector("details").append(...note);
     this.setAttribute("role", "region");
     this.setAttribute("aria-labelledby", "count-heading");

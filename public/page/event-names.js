@@ -16,7 +16,7 @@ class EventNames extends HTMLElement {
   connectedCallback() {
     if (this.field) return; // it was only moved
     this.classList.add("setting");
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.field = this.querySelector("input");
     let heard = [...this.names].join();
     this.field.addEventListener("change", () => {

@@ -13,7 +13,7 @@ class HoldTime extends HTMLElement {
   connectedCallback() {
     if (this.field) return; // it was only moved
     this.classList.add("setting");
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.field = this.querySelector("input");
   }
 

@@ -19,7 +19,7 @@ class MessageForm extends HTMLElement {
   #error;
 
   connectedCallback() {
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.setAttribute("role", "region");
     this.ariaLabel = "A message";
     this.field = this.querySelector("#text");

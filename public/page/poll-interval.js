@@ -10,7 +10,7 @@ class PollInterval extends HTMLElement {
   connectedCallback() {
     if (this.slider) return; // it was only moved
     this.classList.add("setting");
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.slider = this.querySelector("input");
     const output = this.querySelector("output");
     this.slider.addEventListener("input", () => (output.value = `${this.slider.valueAsNumber} s`));

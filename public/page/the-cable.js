@@ -17,7 +17,7 @@ class TheCable extends HTMLElement {
     if (!AbortSignal.any) return; // the browser is too old: what stands here says so
     this.setAttribute("role", "region");
     this.ariaLabel = "Connection";
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.status = this.querySelector("#status");
     this.cut = this.querySelector("#cut");
     this.plug = this.querySelector("#plug");

@@ -19,7 +19,7 @@ class TheWire extends HTMLElement {
 
   connectedCallback() {
     const settings = [...this.children];
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.querySelector(".top").append(...settings);
     this.list = this.querySelector("#wire");
     this.add = follow(this.list.parentElement, this.list, KEPT);

@@ -18,7 +18,7 @@ class UpdateList extends HTMLElement {
   #calm;
 
   connectedCallback() {
-    this.innerHTML = MARKUP;
+    this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.setAttribute("role", "region");
     this.setAttribute("aria-labelledby", "updates-heading");
     this.list = this.querySelector("#updates");

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
-use crate::time::{soon, within};
+use crate::time::soon;
 
 /// The four servers, each named as its crate is.
 pub const SERVERS: [&str; 4] = ["polling", "long-polling", "server-sent-events", "websockets"];
@@ -52,6 +52,7 @@ pub struct NotTried;
 pub struct Server {
     name: String,
     process: Option<Child>,
+    /// The process group that ends with it: where it is somebody else's.
     group: Option<i32>,
     port: u16,
     /// All lines that it printed on stdout, without their ends.
@@ -266,8 +267,9 @@ impl Server {
                 sleep(Duration::from_millis(20)).await; // nobody tells: it has to be polled
             }
         };
-        let what = format!("{} has {} files open", self.name, self.open_files());
-        within(limit, &what, waiting).await;
+        let is_enough = timeout(limit, waiting).await.is_ok();
+        let now = self.open_files();
+        assert!(is_enough, "not within {limit:?}: {} has {now} files open", self.name);
     }
 
     /// How many KiB of memory it has in use (its resident set).
@@ -315,24 +317,21 @@ static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if is_other() && self.group.is_some() {
-            let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
-            groups.retain(|group| Some(*group) != self.group);
-            end_group(self.group);
+        if let Some(group) = self.group {
+            GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+            end_group(group);
         }
     }
 }
 
-fn end_group(group: Option<i32>) {
-    if let Some(group) = group {
-        let _ = signal::killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
+fn end_group(group: i32) {
+    let _ = signal::killpg(Pid::from_raw(group), Signal::SIGKILL); // it may have ended
 }
 
 /// Ends all of somebody else's servers that this process has started: it is about to end itself.
 pub fn end_all() {
     let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    groups.iter().for_each(|group| end_group(Some(*group)));
+    groups.iter().for_each(|group| end_group(*group));
 }
 
 /// Only there the system tells in `/proc` what a process holds.
