@@ -131,6 +131,7 @@ macro_rules! with_each_technique {
     )* };
 }
 
+mod elsewhere;
 mod house;
 mod in_each_browser;
 mod promises;
