@@ -49,7 +49,9 @@ struct Stage {
     extra: Option<u64>,
     pieces: usize,
     has_chunks: bool,
+    has_begun: bool,
     is_exact: bool,
+    is_unread: bool,
     /// When something was done to the client that it has to react to.
     did: Instant,
 }
@@ -69,7 +71,9 @@ pub async fn play(situation: &Situation, technique: Technique, command: &[String
         extra: None,
         pieces: 0,
         has_chunks: false,
+        has_begun: false,
         is_exact: false,
+        is_unread: false,
         did: Instant::now(),
     };
     for step in &situation.steps {
@@ -80,7 +84,7 @@ pub async fn play(situation: &Situation, technique: Technique, command: &[String
     }
     // What comes twice may come a moment later.
     match timeout(Duration::from_millis(200), stage.client.printed.recv()).await {
-        Ok(Some(line)) => fails(format!("at the end it has printed once more: {}", short(&line))),
+        Ok(Some(line)) if !stage.is_unread => fails(format!("at the end it has printed once more: {}", short(&line))),
         _ => Ok(()),
     }
 }
@@ -178,6 +182,7 @@ impl Stage {
             }
             "sooner-or-later" => self.sooner_or_later(number()).await?,
             "exact" => self.is_exact = true,
+            "unread" => self.is_unread = true,
             "handshake" => self.handshake()?,
             "pong" => {
                 let pong = bytes(rest);
@@ -228,11 +233,18 @@ impl Stage {
     }
 
     async fn ask(&mut self, limit: Duration) -> Played {
-        let asked = timeout(limit, self.hard.asked.recv()).await;
-        let Ok(Some(asked)) = asked else {
+        let limit = if self.has_begun { limit } else { 3 * SOON }; // the first time it has to start
+        let asked = tokio::select! {
+            biased;
+            asked = self.hard.asked.recv() => asked,
+            () = self.client.ended() => None,
+            () = sleep(limit) => None,
+        };
+        let Some(asked) = asked else {
             let state = self.client.state();
             return fails(format!("it did not within {} s{state}", limit.as_secs()));
         };
+        self.has_begun = true;
         (self.asked, self.is_open) = (Some(asked), false);
         Ok(())
     }
@@ -567,7 +579,7 @@ impl Stage {
     /// It comes back after waits of different lengths, each time that it was cut off.
     async fn scattered(&mut self) -> Played {
         let mut waits = Vec::new();
-        for round in 1..=6 {
+        for round in 1..=16 {
             if self.technique == Technique::ServerSentEvents {
                 self.send(&[], false).await?;
                 let retry = format!("retry: {}\n\n", 300 + (round * 7919) % 1700);
@@ -583,8 +595,10 @@ impl Stage {
             self.ask(2 * SOON).await?;
             waits.push((self.asked.as_ref().expect("it was asked").at - self.did).as_secs_f64());
         }
-        let (least, most) = (waits.iter().copied().fold(f64::MAX, f64::min), waits.iter().copied().fold(0.0, f64::max));
-        if most - least < (most / 10.0).max(0.05) {
+        // A busy machine makes some of them longer, and none shorter.
+        waits.sort_by(f64::total_cmp);
+        let (least, most) = (waits[0], waits[7]);
+        if most - least < (most * 0.03).max(0.02) {
             let shown: Vec<_> = waits.iter().map(|wait| format!("{wait:.2}")).collect();
             return fails(format!("cut off, it was back after {} s", shown.join(", ")));
         }

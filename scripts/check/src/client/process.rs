@@ -66,8 +66,9 @@ impl Process {
         format!("{ended}{said}")
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
+    /// Waits for its end, for ever where there is none.
+    pub async fn ended(&mut self) {
+        let _ = self.child.wait().await;
     }
 
     pub async fn say(&mut self, line: &str) {
