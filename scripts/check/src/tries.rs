@@ -36,7 +36,7 @@ pub fn try_all(
     technique: &'static str,
     is_asked: impl Fn(&str) -> bool,
     runs_already: bool,
-) -> Vec<(Case, Found)> {
+) -> Vec<(Vec<&'static str>, Found)> {
     let begin = Instant::now();
     let mut cases: Vec<_> = cases(technique)
         .into_iter()
@@ -81,7 +81,7 @@ pub fn try_all(
     for (index, result) in found.into_inner().expect("nobody panicked with it") {
         cases[index].1 = Some(result);
     }
-    cases.into_iter().filter_map(|(case, found)| Some((case, found?))).collect()
+    cases.into_iter().filter_map(|(case, found)| Some((case.sentences, found?))).collect()
 }
 
 const STARTS: &str = "it would start, stop or look into the server";
@@ -93,7 +93,7 @@ fn does_not_start(technique: &'static str) -> Option<String> {
 }
 
 /// Shows how far it is, where somebody looks at it.
-fn progress(text: &str) {
+pub fn progress(text: &str) {
     if stderr().is_terminal() && !is_dumb() {
         let _ = write!(stderr(), "\r{text:30}\r");
     }

@@ -24,8 +24,13 @@ pub struct Line {
     /// A request of the technique is under way in it, or what has come of it.
     busy: Arc<AtomicBool>,
     /// Frames that have come: the first byte, and the payload without its mask; or what was wrong.
-    pub frames: Arc<Turns<mpsc::Receiver<Result<(u8, Vec<u8>), String>>>>,
+    pub frames: Arc<Turns<mpsc::Receiver<Came>>>,
 }
+
+/// A frame: its first byte, and its payload.
+type Frame = (u8, Vec<u8>);
+/// A frame, or what is wrong with it.
+type Came = Result<Frame, String>;
 
 /// A request.
 #[derive(Clone)]
@@ -258,15 +263,14 @@ async fn requests(
     mut read: OwnedReadHalf,
     line: &Line,
     shared: &Arc<Shared>,
-    frames: mpsc::Sender<Result<(u8, Vec<u8>), String>>,
+    frames: mpsc::Sender<Came>,
 ) {
     let mut bytes = Vec::new();
     while let Some(head) = head(&mut read, &mut bytes).await {
         let mut words = head.split(' ').map(ToOwned::to_owned);
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let at = Instant::now();
-        let mut asked =
-            Asked { at, method, target, head, body: Vec::new(), line: line.clone() };
+        let mut asked = Asked { at, method, target, head, body: Vec::new(), line: line.clone() };
         let length = asked.header("content-length").and_then(|length| length.parse().ok());
         let length: usize = length.unwrap_or(0);
         while bytes.len() < length.min(MOST) {
@@ -287,7 +291,9 @@ async fn requests(
                 return line.cut().await;
             }
             // Whoever knocks first is told that somebody is there.
-            ("HEAD", _) => drop(line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0).await),
+            ("HEAD", _) => {
+                line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0).await;
+            }
             ("GET", _) if shared.paths.contains(&path) => {
                 if let Mood::Refuses(status) = mood {
                     attempt(shared, at);
@@ -342,11 +348,7 @@ async fn head(read: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> Option<String> {
 }
 
 /// Reads frames (RFC 6455 §5.2) until the connection ends; the channel ends with it.
-async fn read_frames(
-    mut read: OwnedReadHalf,
-    mut bytes: Vec<u8>,
-    frames: mpsc::Sender<Result<(u8, Vec<u8>), String>>,
-) {
+async fn read_frames(mut read: OwnedReadHalf, mut bytes: Vec<u8>, frames: mpsc::Sender<Came>) {
     loop {
         let frame = loop {
             match frame(&bytes) {
@@ -367,7 +369,7 @@ async fn read_frames(
 }
 
 /// A frame at the beginning of these bytes, once all of it is there, and how many it takes.
-fn frame(bytes: &[u8]) -> Result<Option<((u8, Vec<u8>), usize)>, String> {
+fn frame(bytes: &[u8]) -> Result<Option<(Frame, usize)>, String> {
     let [first, second, ..] = *bytes else { return Ok(None) };
     if second & 0x80 == 0 {
         return Err(format!("a frame that begins with {first:02x} {second:02x} has no mask"));

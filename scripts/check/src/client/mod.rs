@@ -9,16 +9,19 @@ mod process;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub use play::Wrong;
+use crate::tries::{Found, progress};
+use play::{Wrong, play};
 
 /// How long a situation may take.
 const LONGEST: Duration = Duration::from_secs(150);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Technique {
+enum Technique {
     Polling,
     LongPolling,
     ServerSentEvents,
@@ -26,7 +29,7 @@ pub enum Technique {
 }
 
 impl Technique {
-    pub fn named(name: &str) -> Technique {
+    fn named(name: &str) -> Technique {
         match name {
             "polling" => Technique::Polling,
             "long-polling" => Technique::LongPolling,
@@ -61,54 +64,90 @@ impl Technique {
 }
 
 /// A situation of the table.
-#[derive(Clone)]
-pub struct Situation {
-    pub title: &'static str,
+struct Situation {
+    place: usize,
+    title: &'static str,
     /// The numbers of the sentences that it tries.
-    pub sentences: Vec<&'static str>,
+    sentences: Vec<&'static str>,
     steps: Vec<&'static str>,
 }
 
 /// The situations of a technique, in the table's order.
-pub fn situations(technique: Technique) -> Vec<Situation> {
-    let blocks = include_str!("situations.txt").split("\n[").skip(1);
-    let situation = |block: &'static str| {
+fn situations(technique: Technique) -> Vec<Situation> {
+    let blocks = include_str!("situations.txt").split("\n[").skip(1).enumerate();
+    let situation = |(place, block): (usize, &'static str)| {
         let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
         let (title, rest) = lines.next()?.split_once("] ")?;
         let (sentences, letters) = rest.rsplit_once(' ')?;
         let steps = lines.collect();
-        let situation = Situation { title, sentences: sentences.split(' ').collect(), steps };
+        let situation =
+            Situation { place, title, sentences: sentences.split(' ').collect(), steps };
         letters.contains(technique.letter()).then_some(situation)
     };
     blocks.filter_map(situation).collect()
 }
 
-/// Plays all of these side by side, each with a client of its own: what was found, in their order.
-pub async fn play_all(
-    technique: Technique,
-    situations: Vec<Situation>,
+/// Plays all situations of these sentences side by side, each with a client of its own: what was
+/// found, by the sentences that they try.
+pub fn try_all(
+    technique: &str,
+    is_asked: impl Fn(&str) -> bool,
     command: &[String],
     at_once: usize,
-    said: impl Fn(&Situation),
-) -> Vec<(Situation, Result<(), Wrong>)> {
+) -> Result<Vec<(Vec<&'static str>, Found)>> {
+    let technique = Technique::named(technique);
+    let all = situations(technique);
+    let asked = all.into_iter().filter(|it| it.sentences.iter().any(|number| is_asked(number)));
     let places = Arc::new(Semaphore::new(at_once));
-    let running: Vec<_> = situations
-        .into_iter()
-        .map(|situation| {
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let (mut playing, mut found) = (JoinSet::new(), Vec::new());
+        for situation in asked {
             let (places, command) = (Arc::clone(&places), command.to_vec());
-            tokio::spawn(async move {
+            playing.spawn(async move {
                 let _place = places.acquire().await;
-                let played = timeout(LONGEST, play::play(&situation, technique, &command)).await;
-                let late = || Err(Wrong::Fails(format!("not over after {} s", LONGEST.as_secs())));
-                (situation, played.unwrap_or_else(|_| late()))
-            })
-        })
-        .collect();
-    let mut all = Vec::new();
-    for running in running {
-        let (situation, found) = running.await.expect("a situation does not panic");
-        said(&situation);
-        all.push((situation, found));
+                let played = timeout(LONGEST, play(&situation, technique, &command)).await;
+                let found = match played {
+                    Ok(Ok(())) => Found::Holds,
+                    Ok(Err(Wrong::NotTried(why))) => Found::NotTried(why),
+                    Ok(Err(Wrong::Fails(why))) => {
+                        Found::Fails(format!("{}: {why}", situation.title))
+                    }
+                    Err(_) => Found::Fails(format!("{}: it is not over yet", situation.title)),
+                };
+                (situation.place, situation.sentences, found)
+            });
+        }
+        let count = playing.len();
+        while let Some(one) = playing.join_next().await {
+            found.push(one?);
+            progress(&format!("{} of {count} tried", found.len()));
+        }
+        progress("");
+        found.sort_by_key(|(place, ..)| *place); // as the table has them
+        Ok(found.into_iter().map(|(_, sentences, found)| (sentences, found)).collect())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use check::suite::contract::clients_sentences;
+    use lab::SERVERS;
+
+    use super::*;
+
+    /// No promise without a situation, and no situation of what was never promised.
+    #[test]
+    fn each_sentence_has_a_situation() {
+        let sentences = clients_sentences();
+        assert!(sentences.len() >= 30, "{}", sentences.len());
+        for technique in SERVERS {
+            let situations = situations(Technique::named(technique));
+            let tried: BTreeSet<_> =
+                situations.iter().flat_map(|it| it.sentences.clone()).collect();
+            let own = sentences.iter().filter(|it| it.is_for(technique)).map(|it| it.number);
+            assert_eq!(own.collect::<BTreeSet<_>>(), tried, "{technique}");
+        }
     }
-    all
 }

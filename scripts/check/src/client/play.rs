@@ -1,6 +1,7 @@
 //! Plays a situation: the steps of the table, one after the other, on one client.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -37,6 +38,50 @@ fn fails<T>(why: impl Into<String>) -> Played<T> {
     Err(Wrong::Fails(why.into()))
 }
 
+/// A line of the table, taken apart.
+struct Step<'a> {
+    verb: &'a str,
+    rest: &'a str,
+    words: Vec<&'a str>,
+}
+
+impl<'a> Step<'a> {
+    fn read(line: &'a str) -> Step<'a> {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        Step { verb, rest, words: rest.split_whitespace().collect() }
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.words.iter().filter_map(|word| word.parse().ok()).collect()
+    }
+
+    fn number(&self) -> u64 {
+        self.numbers()[0]
+    }
+
+    fn seconds(&self, place: usize) -> Duration {
+        Duration::from_secs_f64(self.words[place].parse().expect("a step says seconds"))
+    }
+
+    /// The number behind this word.
+    fn behind(&self, word: &str) -> Option<u64> {
+        let at = self.words.iter().position(|it| *it == word)?;
+        self.words.get(at + 1)?.parse().ok()
+    }
+
+    fn quoted(&self) -> String {
+        let from = self.rest.find('"').expect("a step has its text in quotes");
+        serde_json::from_str(&self.rest[from..]).expect("as JSON has them")
+    }
+
+    /// The same, each letter a byte.
+    fn bytes(&self) -> Vec<u8> {
+        let text = self.quoted();
+        let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
+        bytes.collect::<Result<_, _>>().expect("a letter is a byte")
+    }
+}
+
 struct Stage {
     technique: Technique,
     hard: Hard,
@@ -48,10 +93,9 @@ struct Stage {
     names: HashMap<u64, String>,
     extra: Option<u64>,
     pieces: usize,
-    has_chunks: bool,
     has_begun: bool,
-    is_exact: bool,
-    is_unread: bool,
+    /// What counts from here on: chunks, exact, unread.
+    settings: HashSet<String>,
     /// When something was done to the client that it has to react to.
     did: Instant,
 }
@@ -70,85 +114,65 @@ pub async fn play(situation: &Situation, technique: Technique, command: &[String
         names: HashMap::new(),
         extra: None,
         pieces: 0,
-        has_chunks: false,
         has_begun: false,
-        is_exact: false,
-        is_unread: false,
+        settings: HashSet::new(),
         did: Instant::now(),
     };
     for step in &situation.steps {
-        if let Err(wrong) = stage.step(step).await {
+        if let Err(wrong) = stage.step(&Step::read(step)).await {
             let Wrong::Fails(why) = wrong else { return Err(wrong) };
             return fails(format!("{step}: {why}"));
         }
     }
     // What comes twice may come a moment later.
     match timeout(Duration::from_millis(200), stage.client.printed.recv()).await {
-        Ok(Some(line)) if !stage.is_unread => fails(format!("at the end it has printed once more: {}", short(&line))),
+        Ok(Some(line)) if !stage.settings.contains("unread") => {
+            fails(format!("at the end it has printed once more: {}", short(&line)))
+        }
         _ => Ok(()),
     }
 }
 
 impl Stage {
-    async fn step(&mut self, step: &str) -> Played {
-        let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
-        let words: Vec<_> = rest.split(' ').filter(|word| !word.is_empty()).collect();
-        let numbers = || words.iter().filter_map(|word| word.parse().ok()).collect::<Vec<u64>>();
-        let seconds = || Duration::from_secs_f64(words[0].parse().expect("a step says seconds"));
-        let number = || words[0].parse::<u64>().expect("a step says a number");
-        let quoted = |from: &str| -> String {
-            let from = from.find('"').map_or("\"\"", |at| &from[at..]);
-            serde_json::from_str(from).expect("a step has its text in quotes")
-        };
-        let bytes = |from: &str| -> Vec<u8> {
-            let text = quoted(from);
-            let bytes = text.chars().map(|letter| u8::try_from(u32::from(letter)));
-            bytes.collect::<Result<_, _>>().expect("a letter is a byte")
-        };
-        match verb {
+    /// What is done to the client; the others are what is looked at.
+    async fn step(&mut self, step: &Step<'_>) -> Played {
+        match step.verb {
             "ask" => {
-                let of = |name: &str| {
-                    let at = words.iter().position(|word| *word == name)?;
-                    words.get(at + 1)?.parse::<u64>().ok()
-                };
-                self.ask(of("within").map_or(SOON, Duration::from_secs)).await?;
-                if let Some(after) = of("after") {
-                    self.came_with(after)?;
-                }
+                let limit = step.behind("within").map_or(SOON, Duration::from_secs);
+                self.ask(limit).await?;
+                step.behind("after").map_or(Ok(()), |after| self.came_with(after))?;
             }
-            "send" => self.send(&numbers(), false).await?,
-            "gap" => self.send(&numbers(), true).await?,
+            "send" => self.send(&step.numbers(), false).await?,
+            "gap" => self.send(&step.numbers(), true).await?,
             "many" => {
-                let all: Vec<_> = (numbers()[0]..=numbers()[1]).collect();
+                let all: Vec<_> = (step.numbers()[0]..=step.numbers()[1]).collect();
                 self.send(&all, false).await?;
                 self.prints(&all.iter().map(|it| Some(*it)).collect::<Vec<_>>()).await?;
             }
             "open" => self.send(&[], false).await?,
-            "part" => self.part(number(), &numbers()[1..]).await?,
+            "part" => self.part(step.number(), &step.numbers()[1..]).await?,
             "text" => {
-                let text = match words[1].strip_prefix('x') {
-                    Some(times) => "x".repeat(times.parse().expect("so many times")),
-                    None => quoted(rest),
-                };
-                self.texts.insert(number(), text);
+                let times = step.words[1].strip_prefix('x').and_then(|times| times.parse().ok());
+                let text = times.map_or_else(|| step.quoted(), |times| "x".repeat(times));
+                self.texts.insert(step.number(), text);
             }
-            "named" => drop(self.names.insert(number(), words[1].into())),
-            "extra" => self.extra = Some(number()),
-            "pieces" => self.pieces = numbers()[0].try_into().expect("a piece is short"),
-            "chunks" => self.has_chunks = true,
-            "answer" => self.answer(rest).await?,
-            "raw" => self.write(&bytes(rest)).await?,
+            "named" => drop(self.names.insert(step.number(), step.words[1].into())),
+            "extra" => self.extra = Some(step.number()),
+            "pieces" => self.pieces = step.number().try_into().expect("a piece is short"),
+            "chunks" | "exact" | "unread" => drop(self.settings.insert(step.verb.into())),
+            "answer" => self.answer(step.rest).await?,
+            "raw" => self.write(&step.bytes()).await?,
             "stream" => {
-                let text = (1..6).fold(quoted(rest), |text, number| {
+                let text = (1..6).fold(step.quoted(), |text, number| {
                     text.replace(&format!("{{{number}}}"), &id(number).to_string())
                 });
                 self.write(&chunk(text.as_bytes())).await?;
             }
             "frame" => {
-                let first = u8::from_str_radix(words[0], 16).expect("a frame's first byte");
-                self.write(&frame(first, &bytes(rest))).await?;
+                let first = u8::from_str_radix(step.words[0], 16).expect("a frame's first byte");
+                self.write(&frame(first, &step.bytes())).await?;
             }
-            "fragments" => self.fragments(number()).await?,
+            "fragments" => self.fragments(step.number()).await?,
             "end" => self.end().await?,
             "cut" => {
                 self.pending().await?.cut().await;
@@ -161,65 +185,68 @@ impl Stage {
             "down" => {
                 self.hard.go_down().await;
                 self.over();
-                sleep(seconds()).await;
+                sleep(step.seconds(0)).await;
                 self.hard.listen().await.map_err(|why| format!("its port is taken: {why}"))?;
             }
-            "hang-up" => self.in_mood(Mood::HangsUp, seconds()).await,
+            "hang-up" => self.in_mood(Mood::HangsUp, step.seconds(0)).await,
             "refuse" => {
-                let status = words[0].parse().expect("a status");
-                let mut first = self.pending().await?;
-                self.hard.set_mood(Mood::Refuses(status));
-                let no = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
-                first.send(no.as_bytes(), 0).await;
-                self.done(&mut first);
-                sleep(Duration::from_secs_f64(words[1].parse().expect("seconds"))).await;
+                let status = step.words[0].parse().expect("a status");
+                let first = self.pending().await?;
+                first
+                    .send(
+                        format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n").as_bytes(),
+                        0,
+                    )
+                    .await;
+                self.hard.answered(&first);
+                self.in_mood(Mood::Refuses(status), step.seconds(1)).await;
             }
-            "wait" => sleep(seconds()).await,
-            "beat" => self.beat(seconds()).await?,
+            "wait" => sleep(step.seconds(0)).await,
+            "beat" => self.beat(step.seconds(0)).await?,
+            "stop" => self.client.signal(Signal::SIGSTOP),
+            "go" => self.client.signal(Signal::SIGCONT),
+            "say" => self.client.say(&step.quoted()).await,
+            "confirm" => self.confirm(step.number()).await?,
+            "lose" => drop(self.lose().await?),
+            _ => self.look(step).await?,
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self, step: &Step<'_>) -> Played {
+        match step.verb {
             "prints" => {
-                let expected: Vec<_> = words.iter().map(|word| word.parse().ok()).collect();
-                self.prints(&expected).await?;
+                let expected: Vec<_> = step.words.iter().map(|word| word.parse().ok()).collect();
+                self.prints(&expected).await
             }
-            "sooner-or-later" => self.sooner_or_later(number()).await?,
-            "exact" => self.is_exact = true,
-            "unread" => self.is_unread = true,
-            "handshake" => self.handshake()?,
+            "sooner-or-later" => self.sooner_or_later(step.number()).await,
+            "handshake" => self.handshake(),
             "pong" => {
-                let pong = bytes(rest);
-                self.comes(0x8a, "a pong", |payload| payload == pong).await?;
+                let pong = step.bytes();
+                self.comes(0x8a, "a pong", |payload| payload == pong).await
             }
             "closed" => {
-                let code = u16::try_from(number()).expect("a code").to_be_bytes();
-                self.comes(0x88, "a close", |it| it.is_empty() || it.starts_with(&code)).await?;
+                let code = u16::try_from(step.number()).expect("a code").to_be_bytes();
+                self.comes(0x88, "a close", |it| it.is_empty() || it.starts_with(&code)).await
             }
             "not-before" => {
                 let waited = self.asked.as_ref().map_or(Duration::MAX, |it| it.at - self.did);
                 // Its clock and ours may differ a little.
-                if waited + Duration::from_millis(100) < seconds() {
-                    return fails(format!("it asked again after {waited:.1?}"));
-                }
+                let is_right = waited + Duration::from_millis(100) >= step.seconds(0);
+                if is_right { Ok(()) } else { fails(format!("it asked again after {waited:.1?}")) }
             }
-            "calmer" => self.calmer(words.contains(&"or-never"))?,
-            "scattered" => self.scattered().await?,
-            "one" if self.hard.has_doubled() => {
-                return fails("it had two requests or connections at once");
-            }
-            "one" => {}
-            "nowhere-else" => {
-                if let Some(stray) = self.hard.stray() {
-                    return fails(format!("it has also asked: {}", short(&stray)));
-                }
-            }
-            "stop" => self.client.signal(Signal::SIGSTOP),
-            "go" => self.client.signal(Signal::SIGCONT),
-            "term" => self.term().await?,
-            "say" => self.client.say(&quoted(rest)).await,
-            "confirm" => self.confirm(number()).await?,
-            "lose" => drop(self.lose().await?),
-            "unsent" => self.unsent(&quoted(rest)).await?,
+            "calmer" => self.calmer(step.words.contains(&"or-never")),
+            "scattered" => self.scattered().await,
+            "one" if self.hard.has_doubled() => fails("it had two requests or connections at once"),
+            "one" => Ok(()),
+            "nowhere-else" => match self.hard.stray() {
+                Some(stray) => fails(format!("it has also asked: {}", short(&stray))),
+                None => Ok(()),
+            },
+            "term" => self.term().await,
+            "unsent" => self.unsent(&step.quoted()).await,
             other => panic!("there is no step {other}"),
         }
-        Ok(())
     }
 
     fn over(&mut self) {
@@ -308,11 +335,13 @@ impl Stage {
     fn wrapped(&self, body: &[u8], most: usize) -> Vec<u8> {
         let part = &body[..most.min(body.len())];
         match self.technique {
-            Technique::ServerSentEvents if self.has_chunks => part.chunks(7).flat_map(chunk).collect(),
+            Technique::ServerSentEvents if self.settings.contains("chunks") => {
+                part.chunks(7).flat_map(chunk).collect()
+            }
             Technique::ServerSentEvents if part.is_empty() => Vec::new(),
             Technique::ServerSentEvents => chunk(part),
             Technique::Websockets => part.into(),
-            _ if self.has_chunks => {
+            _ if self.settings.contains("chunks") => {
                 let end: &[u8] = if most < body.len() { b"" } else { b"0\r\n\r\n" };
                 part.chunks(7).flat_map(chunk).chain(end.iter().copied()).collect()
             }
@@ -328,14 +357,15 @@ impl Stage {
             Technique::ServerSentEvents => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\
                             Transfer-Encoding: chunked\r\n\r\n";
-                let mut events = String::from(if gap { "event: gap\ndata: some are missing\n\n" } else { "" });
+                let mut events =
+                    String::from(if gap { "event: gap\ndata: some are missing\n\n" } else { "" });
                 for update in updates {
-                    events += &format!("id: {}\n", update["id"]);
+                    let _ = writeln!(events, "id: {}", update["id"]);
                     if let Some(name) = update["event"].as_str() {
-                        events += &format!("event: {name}\n");
+                        let _ = writeln!(events, "event: {name}");
                     }
                     for line in update["update"].as_str().unwrap_or_default().split('\n') {
-                        events += &format!("data: {line}\n");
+                        let _ = writeln!(events, "data: {line}");
                     }
                     events += "\n";
                 }
@@ -354,9 +384,10 @@ impl Stage {
             }
             Technique::Polling | Technique::LongPolling => {
                 let body = Value::Array(updates.collect()).to_string();
-                let length = match self.has_chunks {
-                    true => "Transfer-Encoding: chunked".to_owned(),
-                    false => format!("Content-Length: {}", body.len()),
+                let length = if self.settings.contains("chunks") {
+                    "Transfer-Encoding: chunked".to_owned()
+                } else {
+                    format!("Content-Length: {}", body.len())
                 };
                 let more = self.extra.map_or("", |_| "X-Of-Another-Day: yes\r\n");
                 let gap = if gap { "Feed-Gap: true\r\n" } else { "" };
@@ -396,7 +427,8 @@ impl Stage {
         let head = head.replace("{moved}", &format!("{}{moved}=1", asked.target));
         let head: Vec<_> = head.split(" | ").map(str::trim).collect();
         let has_body = !["204", "304", "101"].iter().any(|status| head[0].starts_with(status));
-        let length = if has_body { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
+        let length =
+            if has_body { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
         let bytes = format!("HTTP/1.1 {}\r\n{length}\r\n{body}", head.join("\r\n"));
         line.send(bytes.as_bytes(), 0).await;
         self.done(&mut line);
@@ -462,7 +494,9 @@ impl Stage {
         match line {
             Ok(Some(line)) => {
                 let value = serde_json::from_str(&line);
-                value.map_err(|_| Wrong::Fails(format!("it printed what is no JSON: {}", short(&line))))
+                value.map_err(|_| {
+                    Wrong::Fails(format!("it printed what is no JSON: {}", short(&line)))
+                })
             }
             _ => fails(format!("it did not{}", self.client.state())),
         }
@@ -483,14 +517,18 @@ impl Stage {
             whole.remove("added");
         }
         let is_right = match expected {
-            Some(_) if !self.is_exact => line["update"] == whole["update"],
+            Some(_) if !self.settings.contains("exact") => line["update"] == whole["update"],
             Some(_) => ["id", "update", "event"].iter().all(|member| line[member] == whole[member]),
             None => line["gap"] == true,
         };
         if is_right {
             return Ok(());
         }
-        fails(format!("it printed {}, expected {}", short(&line.to_string()), short(&whole.to_string())))
+        fails(format!(
+            "it printed {}, expected {}",
+            short(&line.to_string()),
+            short(&whole.to_string())
+        ))
     }
 
     async fn sooner_or_later(&mut self, number: u64) -> Played {
@@ -606,7 +644,8 @@ impl Stage {
     }
 
     async fn term(&mut self) -> Played {
-        let frames = self.asked.as_ref().filter(|_| self.is_open).map(|asked| asked.line.frames.clone());
+        let frames =
+            self.asked.as_ref().filter(|_| self.is_open).map(|asked| asked.line.frames.clone());
         self.client.signal(Signal::SIGTERM);
         // A moment more: the machine may be busy.
         let Some(status) = self.client.ends_within(Duration::from_secs(3)).await else {
@@ -636,19 +675,24 @@ impl Stage {
         if self.technique != Technique::Websockets {
             let posted = timeout(SOON, self.hard.posted.recv()).await;
             let Ok(Some(posted)) = posted else { return Err(not) };
-            let is_json = posted.header("content-type").is_some_and(|it| it.starts_with("application/json"));
+            let is_json =
+                posted.header("content-type").is_some_and(|it| it.starts_with("application/json"));
             let body: Value = serde_json::from_slice(&posted.body).unwrap_or_default();
             let text = body["update"].as_str().filter(|_| is_json).map(ToOwned::to_owned);
             return match text {
                 Some(text) => Ok((text, posted)),
-                None => fails(format!("it posted {}", short(&String::from_utf8_lossy(&posted.body)))),
+                None => {
+                    fails(format!("it posted {}", short(&String::from_utf8_lossy(&posted.body))))
+                }
             };
         }
         let frames = asked.line.frames.clone();
         let mut frames = frames.lock().await;
         loop {
             match timeout(SOON, frames.recv()).await {
-                Ok(Some(Ok((0x81, text)))) => return Ok((String::from_utf8_lossy(&text).into(), asked)),
+                Ok(Some(Ok((0x81, text)))) => {
+                    return Ok((String::from_utf8_lossy(&text).into(), asked));
+                }
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(why))) => return fails(why),
                 _ => return Err(not),

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lab::server::Group;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use nix::sys::signal::Signal;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -40,7 +41,7 @@ impl Process {
             .kill_on_drop(true);
         let child = command.spawn().map_err(|why| format!("{}: {why}", words[0]));
         let mut child = child?;
-        let group = Group::of(&child);
+        let group = Group::led_by(&child);
         let (lines, printed) = mpsc::channel(2_000);
         read(child.stdout.take(), move |line| {
             let lines = lines.clone();
@@ -78,9 +79,7 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group.id() {
-            let _ = killpg(Pid::from_raw(group), signal); // it may have ended
-        }
+        self.group.signal(signal);
     }
 
     /// Whether it ends by itself within this time.
