@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-for server in polling long-polling server-sent-events websockets; do
+for server in polling long-polling server-sent-events websockets line; do
     cargo build --quiet -p "$server"
 done
 cargo run --quiet -p pages
