@@ -15,4 +15,4 @@ async function poll() {
   }
 }
 
-setInterval(poll, 1000);
+setInterval(poll, 3000);

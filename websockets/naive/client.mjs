@@ -7,7 +7,7 @@ function connect() {
   const socket = new WebSocket(`${server.replace("http", "ws")}/websocket`);
   socket.onmessage = ({ data }) => console.log(JSON.stringify({ update: data }));
   socket.onclose = () => setTimeout(connect, 3000);
-  socket.onerror = () => socket.close();
+  socket.onerror = ({ message }) => console.error(message);
 }
 
 connect();

@@ -46,7 +46,7 @@ struct Options {
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// How many of a client's situations are played at the same time
-    #[arg(long, default_value_t = 64, requires = "client")]
+    #[arg(long, default_value_t = 16, requires = "client")]
     at_once: usize,
     /// Prints the result as JSON
     #[arg(long)]

@@ -97,7 +97,9 @@ pub fn try_all(
 ) -> Result<Vec<(Vec<&'static str>, Found)>> {
     let technique = Technique::named(technique);
     let all = situations(technique);
-    let asked = all.into_iter().filter(|it| it.sentences.iter().any(|number| is_asked(number)));
+    let asked =
+        all.into_iter().rev().filter(|it| it.sentences.iter().any(|number| is_asked(number)));
+    // The last ones take the longest, and begin.
     let places = Arc::new(Semaphore::new(at_once));
     tokio::runtime::Runtime::new()?.block_on(async {
         let (mut playing, mut found) = (JoinSet::new(), Vec::new());
