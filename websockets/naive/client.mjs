@@ -6,8 +6,13 @@ const server = process.env.SERVER ?? "http://localhost:8004";
 function connect() {
   const socket = new WebSocket(`${server.replace("http", "ws")}/websocket`);
   socket.onmessage = ({ data }) => console.log(JSON.stringify({ update: data }));
-  socket.onclose = () => setTimeout(connect, 3000);
-  socket.onerror = ({ message }) => console.error(message);
+  let isLost = false;
+  const again = () => {
+    if (!isLost) setTimeout(connect, 3000);
+    isLost = true;
+  };
+  socket.onclose = again;
+  socket.onerror = again; // Node 20 says no more than this, where nobody answers
 }
 
 connect();
