@@ -57,7 +57,7 @@ pub struct Feed {
 pub enum Refused {
     /// An empty text, or a name that no event may have: says which, in one line.
     Invalid(&'static str),
-    /// The engine did not answer; whether it has the update can't be known.
+    /// The engine did not answer: it does not have the update, unless only its answer was lost.
     Away,
 }
 
@@ -123,14 +123,18 @@ impl Feed {
     }
 
     /// A reader of everything newer than the id `after`; without one, of what comes from now on.
-    /// An `after` beyond the newest (the clock was set back) counts as 0: nobody waits in vain.
-    pub fn reader(&self, after: Option<u64>) -> Reader {
+    /// An `after` beyond the newest (the clock was set back) counts as 0: nobody waits in vain. (It
+    /// may be another server's, where many share an engine: then it is waited for.)
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
+    pub async fn reader(&self, after: Option<u64>) -> Reader {
+        #[cfg(feature = "redis")]
+        if let (Some(engine), Some(after)) = (&self.engine, after) {
+            self.reach(engine, after).await;
+        }
         let feed = self.list.subscribe(); // before the look at the list: what comes between is seen
         let list = self.list.borrow();
         let after = after.unwrap_or(newest(&list).id);
         let is_beyond = after > newest(&list).id;
-        #[cfg(feature = "redis")] // it may be an update of another server, on its way to this one
-        let is_beyond = is_beyond && (self.engine.is_none() || after > micros_now() + redis::SKEW);
         let after = if is_beyond { 0 } else { after };
         let is_gone = (1..list[0].id).contains(&after); // a place before the list: a gap
         let place = &list[first_after(&list, after) - 1];
