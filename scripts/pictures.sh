@@ -9,6 +9,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source-path=SCRIPTDIR source=build.bash
 source scripts/build.bash
 
-cargo_shown build -p polling -p long-polling -p server-sent-events -p websockets
+cargo_shown build -p polling -p long-polling -p server-sent-events -p websockets -p line
 pictures=$(programs -p pages)
 exec "$pictures"
