@@ -13,7 +13,7 @@ use redis::streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadRe
 use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, InfoDict, RedisResult, Script};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
-use crate::{Feed, GRACE, KEPT, List, Refused, Update, made, newest};
+use crate::{Feed, KEPT, List, Refused, Update, made, newest};
 
 /// How long the engine may take for anything: after that it is away.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const BLOCK: Duration = Duration::from_secs(2);
 /// How far the engine's clock may be ahead of this server's, in microseconds.
 pub(crate) const SKEW: u64 = 10_000_000;
-/// How old an update may be that readers are still waited for, in microseconds: shorter than in
-/// memory, so that this server itself does not fall behind what the engine keeps.
-const MOMENT: u64 = GRACE / 10;
+/// The grace period of readers: shorter than in memory, so that this server itself does not fall
+/// behind what the engine keeps.
+const MOMENT: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts to reach the engine again.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
