@@ -1,6 +1,8 @@
 // An event stream, read by fetch: what an EventSource does, for where one can't be used (a POST, a
 // header of one's own). As the standard has it (WHATWG HTML §9.2.6), wherever the network cuts.
 
+import { Refused } from "./connection.js";
+
 // Yields each event of a response: its `type`, its `data` and its `lastEventId`. `stream` keeps what
 // outlives a connection: `lastEventId`, and `retry`, the milliseconds that the server asks one to
 // stay away. `heard` is called with each piece, also with those that bring a comment only.

@@ -182,6 +182,11 @@ impl Stage {
                 line.end().await;
                 (self.asked, self.is_open) = (None, false);
             }
+            // (Without the subprotocol, any text is an update.)
+            "nonsense" if self.asked.as_ref().is_some_and(is_json) => {
+                self.write(&frame(0x81, &step.bytes())).await?;
+            }
+            "nonsense" => {}
             "fragments" => self.fragments(step.number()).await?,
             "end" => self.end().await?,
             "cut" => {
@@ -660,8 +665,8 @@ impl Stage {
         let frames =
             self.asked.as_ref().filter(|_| self.is_open).map(|asked| asked.line.frames.clone());
         self.client.signal(Signal::SIGTERM);
-        // A moment more: the machine may be busy.
-        let Some(status) = self.client.ends_within(Duration::from_secs(3)).await else {
+        // Some more: the machine may be busy.
+        let Some(status) = self.client.ends_within(Duration::from_secs(5)).await else {
             return fails("it did not end within 2 s");
         };
         if !is_an_end(status) {
