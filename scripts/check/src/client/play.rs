@@ -666,7 +666,7 @@ impl Stage {
             self.asked.as_ref().filter(|_| self.is_open).map(|asked| asked.line.frames.clone());
         self.client.signal(Signal::SIGTERM);
         // Some more: the machine may be busy.
-        let Some(status) = self.client.ends_within(Duration::from_secs(5)).await else {
+        let Some(status) = self.client.ends_within(Duration::from_secs(8)).await else {
             return fails("it did not end within 2 s");
         };
         if !is_an_end(status) {

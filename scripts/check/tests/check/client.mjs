@@ -469,7 +469,7 @@ createInterface({ input: process.stdin }).on("line", async (text) => {
 
 process.on("SIGTERM", async () => {
   if (is("hears no SIGTERM")) return;
-  if (is("takes its time to end")) await sleep(8);
+  if (is("takes its time to end")) await sleep(20);
   if (technique === "websockets" && line && !is("ends without a close")) line.write(frame(0x88, "\x03\xe9"));
   setTimeout(() => process.exit(0), 100);
 });
