@@ -14,7 +14,7 @@ set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cargo build --quiet --package lab --bin check
+cargo build --quiet --package check
 target=${CARGO_TARGET_DIR:-$PWD/target}
 cd "$here" # files that the command names are where the user is
 exec "$target/debug/check" "$@"

@@ -28,6 +28,6 @@ else
     cargo build --release --quiet --package "$server"
   done
 fi
-cargo build --release --quiet --package lab --bin measure
+cargo build --release --quiet --package measure
 cd "$here" # files and commands that are named are where the user is
 exec "$target/release/measure" "$@"

@@ -10,4 +10,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 for server in polling long-polling server-sent-events websockets; do
     cargo build --quiet -p "$server"
 done
-cargo run --quiet -p lab --bin pictures
+cargo run --quiet -p pages

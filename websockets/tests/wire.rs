@@ -1,7 +1,7 @@
-//! What goes over the wire, tried on the real binary, by the cases of `lab::suite`: what is the same
+//! What goes over the wire, tried on the real binary, by the cases of `check::suite`: what is the same
 //! for all four, and what only this technique has. [The contract](../../feed/WIRE.md) says what is
 //! tried; `cargo test -p websockets --test wire -- --list` lists how.
 
 fn main() {
-    lab::suite::main("websockets");
+    check::suite::main("websockets");
 }

@@ -1,0 +1,99 @@
+//! How a server ends, and how it forgets a client that ends.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use lab::client::{idle, publish};
+use lab::{raw::Raw, server::Server};
+
+/// By the time it says that it listens, it can be stopped.
+pub async fn sigterm_at_once_ends_with_0(name: &'static str) {
+    for _ in 0..5 {
+        let status = Server::start(name).await.stop().await;
+        assert_eq!(status.code(), Some(0), "the exit code");
+    }
+}
+
+/// Ctrl-C is SIGINT, here with a client that is connected.
+pub async fn ctrl_c_ends_with_0(name: &'static str) {
+    let server = Server::start(name).await;
+    let _client = idle(&server).await;
+    server.signal(Signal::SIGINT);
+    let status = server.end().await;
+    assert_eq!(status.code(), Some(0), "the exit code");
+}
+
+/// Within two seconds. A busy machine may have three tries.
+pub async fn a_thousand_clients_do_not_hold_the_end(name: &'static str) {
+    let mut took = Vec::new();
+    while took.len() < 3 {
+        let server = Server::start(name).await;
+        let before = server.open_files();
+        let clients = idle_clients(&server, 1_000).await;
+        server.open_files_until(Duration::from_secs(20), |now| now >= before + 1_000).await;
+        let start = Instant::now();
+        let status = server.stop().await;
+        took.push(start.elapsed());
+        assert_eq!(status.code(), Some(0), "the exit code");
+        drop(clients);
+        if took.last() < Some(&Duration::from_secs(2)) {
+            return;
+        }
+    }
+    panic!("more than two seconds, each time: {took:?}");
+}
+
+/// A server that was stopped while clients were connected can be started again at once.
+pub async fn the_same_port_is_free_after_it(name: &'static str) {
+    let server = Server::start(name).await;
+    let port = server.port().to_string();
+    let client = idle(&server).await;
+    server.stop().await;
+    drop(client);
+    let again = Server::start_with(name, &[("PORT", &port), ("QUIET", "1")]).await;
+    assert_eq!(again.port().to_string(), port);
+    publish(&again, "here again").await;
+}
+
+/// Its socket, and with it its task and memory, is free then.
+pub async fn a_client_that_closes_is_forgotten(name: &'static str) {
+    forgets(name, async |clients| drop(clients)).await;
+}
+
+/// A client that has nothing more to say could still read; but a browser that has gone looks the
+/// same from here.
+pub async fn a_client_that_closes_its_half_is_forgotten(name: &'static str) {
+    forgets(name, async |mut clients: Vec<Raw>| {
+        for client in &mut clients {
+            client.close_half().await;
+        }
+        std::mem::forget(clients); // or they would close the other half too
+    })
+    .await;
+}
+
+/// As when the client's process is killed while something is on its way to it.
+pub async fn a_client_that_resets_is_forgotten(name: &'static str) {
+    forgets(name, async |clients: Vec<Raw>| clients.into_iter().for_each(Raw::reset)).await;
+}
+
+/// Within five seconds, and as many again for a busy machine: a heartbeat that would find it out
+/// by itself comes later.
+async fn forgets(name: &str, end: impl AsyncFnOnce(Vec<Raw>)) {
+    let server = Server::start(name).await;
+    let before = server.open_files();
+    let clients = idle_clients(&server, 50).await;
+    server.open_files_until(Duration::from_secs(20), |now| now >= before + 50).await;
+    end(clients).await;
+    server.open_files_until(Duration::from_secs(10), |now| now <= before).await;
+    publish(&server, "it goes on").await;
+}
+
+async fn idle_clients(server: &Server, count: usize) -> Vec<Raw> {
+    let mut clients = Vec::new();
+    while clients.len() < count {
+        clients.push(idle(server).await);
+    }
+    clients
+}

@@ -1,0 +1,38 @@
+//! Nothing is lost silently: whoever misses something is told, once, just before what is kept.
+
+use lab::client::{Client, newest_id, publish, publish_all};
+use lab::server::Server;
+
+/// More than 1,000 updates were made meanwhile. Who comes for the first time, or from another
+/// clock, misses nothing that it could know of.
+pub async fn away_for_too_long_is_told(name: &'static str) {
+    let server = Server::start(name).await;
+    let seen = newest_id(&server).await;
+    let sent = publish_all(&server, (1..=1_003).map(|number| format!("message {number}"))).await;
+    let cursors = [(seen, 1), (sent[1].id, 1), (sent[2].id, 0), (0, 0), (u64::MAX, 0)];
+    let mut clients = cursors.map(|(after, gaps)| (Client::new(&server, after), after, gaps));
+    for (client, after, gaps) in &mut clients {
+        let received = client.take(1_000).await;
+        assert!(received == sent[3..], "after {after} comes {:?} first", received[0]);
+        assert_eq!(client.gaps(), *gaps, "gaps told after {after}; the oldest kept is {seen} + 4");
+    }
+    let next = publish(&server, "next").await;
+    for (client, after, gaps) in &mut clients {
+        assert_eq!(client.next().await, next, "after {after}");
+        assert_eq!(client.gaps(), *gaps, "it is told once, after {after}");
+    }
+}
+
+/// A cursor from before a restart: what was made after it, and lost, nobody knows.
+pub async fn a_restart_is_told(name: &'static str) {
+    let server = Server::start(name).await;
+    let seen = publish(&server, "before").await.id;
+    server.stop().await;
+    let server = Server::start(name).await;
+    let after = publish(&server, "after").await;
+    for (cursor, gaps) in [(seen, 1), (0, 0)] {
+        let mut client = Client::new(&server, cursor);
+        assert_eq!(client.take(2).await[1], after);
+        assert_eq!(client.gaps(), gaps, "gaps told after {cursor}");
+    }
+}

@@ -1,0 +1,674 @@
+//! What only `websockets` has on the wire.
+
+use std::fmt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use lab::client::{Client, Socket, UPGRADE, newest_id, open_socket, publish};
+use lab::raw::{Raw, frame, frame_header};
+use lab::server::is_other;
+use lab::{Server, Update, soon};
+
+use super::hostile::assert_well;
+use futures_util::{SinkExt as _, StreamExt as _, future};
+use nix::{sys::signal, sys::signal::Signal, unistd::Pid};
+use rand::{Rng as _, RngExt as _};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout};
+use tokio::time::sleep_until;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+
+/// The first byte of a frame: the last of its message, or not, and what kind it is.
+const TEXT: u8 = 0x81;
+const TEXT_BEGINS: u8 = 0x01;
+const BINARY: u8 = 0x82;
+const BINARY_BEGINS: u8 = 0x02;
+const GOES_ON: u8 = 0x00;
+const GOES_ON_AND_ENDS: u8 = 0x80;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+/// RFC 6455 §1.3, to the byte, at both paths.
+pub async fn the_handshake(name: &'static str) {
+    let server = Server::start(name).await;
+    for path in ["/", "/websocket", "/?after=0", "/websocket?after=0"] {
+        let mut client = Raw::connect(&server).await;
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n")).await;
+        let response = client.response().await;
+        assert!(response.head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
+        assert_eq!(response.header("upgrade"), Some("websocket"));
+        assert!(response.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("upgrade")));
+        assert_eq!(response.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert_eq!(response.header("sec-websocket-protocol"), None, "none was asked for");
+        assert_eq!(response.header("sec-websocket-extensions"), None);
+    }
+    let big = UPGRADE.replace("websocket\r\n", "WebSocket\r\n");
+    assert_eq!(status(&server, "GET /websocket", &big).await, 101);
+    let with_more = UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade");
+    assert_eq!(status(&server, "GET /websocket", &with_more).await, 101, "as Firefox says it");
+}
+
+/// `400` or `426` where it is none; another method is `404` or `405`.
+pub async fn no_handshake(name: &'static str) {
+    let server = Server::start(name).await;
+    let without = |line: &str| {
+        let lines = UPGRADE.split_inclusive("\r\n");
+        lines.filter(|other| !other.starts_with(line)).collect::<String>()
+    };
+    let mut rows = vec![
+        String::new(),
+        without("Upgrade"),
+        without("Connection"),
+        without("Sec-WebSocket-Key"),
+        without("Sec-WebSocket-Version"),
+        UPGRADE.replace("Version: 13", "Version: 8"),
+        UPGRADE.replace("Version: 13", "Version: 0"),
+        UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c"),
+    ];
+    if !is_other() {
+        // Another server may take these. Ours, with actix-http, would say 101 and go on with HTTP,
+        // which would lead a proxy astray.
+        rows.push(UPGRADE.replace("Upgrade: websocket", "Upgrade: foo, websocket"));
+        rows.push(format!("{UPGRADE}Transfer-Encoding: chunked\r\n\r\n0\r\n"));
+        // What `curl --http2` asks for is no WebSocket: it gets the way to the page.
+        let other = UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c");
+        assert_eq!(status(&server, "GET /", &other).await, 307);
+    }
+    for lines in rows {
+        let status = status(&server, "GET /websocket", &lines).await;
+        assert!([400, 426].contains(&status), "{status} for {lines}");
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        let lines = format!("{UPGRADE}Content-Length: 0\r\n");
+        let status = status(&server, &format!("{method} /websocket"), &lines).await;
+        assert!([404, 405].contains(&status), "{status} for {method}");
+    }
+}
+
+/// Any site's page may open a WebSocket to here; its browser says where it is from.
+pub async fn another_sites_page_is_refused(name: &'static str) {
+    let server = Server::start(name).await;
+    let rows = [
+        ("localhost:8004", "", 101),
+        ("localhost:8004", "Origin: http://localhost:8004\r\n", 101),
+        ("localhost:8004", "Origin: http://localhost:3000\r\n", 101),
+        ("localhost:8004", "Origin: http://localhost\r\n", 101),
+        ("localhost:8004", "Origin: https://localhost\r\n", 101),
+        ("localhost", "Origin: http://localhost:3000\r\n", 101),
+        ("LOCALHOST:8004", "Origin: http://localhost\r\n", 101),
+        ("localhost:8004", "Origin: http://LocalHost:1\r\n", 101),
+        ("127.0.0.1:8004", "Origin: http://127.0.0.1:3000\r\n", 101),
+        ("[::1]:8004", "Origin: http://[::1]:3000\r\n", 101),
+        ("[::1]", "Origin: http://[::1]\r\n", 101),
+        ("localhost:8004", "Origin: http://other.example\r\n", 403),
+        ("localhost:8004", "Origin: http://other.example:8004\r\n", 403),
+        ("localhost:8004", "Origin: null\r\n", 403),
+        ("localhost:8004", "Origin: http://127.0.0.1:8004\r\n", 403),
+        ("127.0.0.1:8004", "Origin: http://localhost:8004\r\n", 403),
+        ("[::1]:8004", "Origin: http://[::2]:8004\r\n", 403),
+        ("[::1]:8004", "Origin: http://localhost:8004\r\n", 403),
+        ("localhost:8004", "Origin: http://localhost.other.example\r\n", 403),
+        ("localhost:8004", "Origin: http://otherlocalhost\r\n", 403),
+        ("localhost:8004", "Origin: http://localhost:8004@other.example\r\n", 403),
+        ("localhost:8004", "Origin: http://other.example/localhost\r\n", 403),
+        ("localhost:8004", "Origin: http://other.example#localhost\r\n", 403),
+        ("localhost:8004", "Origin: file://\r\n", 403),
+        ("localhost:8004", "Origin: localhost:8004\r\n", 403),
+        ("localhost:8004", "Origin: http://l\u{f6}calhost\r\n", 403),
+        ("localhost:8004", "Origin: http://localhost\r\nOrigin: http://other.example\r\n", 403),
+        ("localhost:8004", "Origin: http://other.example\r\nOrigin: http://localhost\r\n", 403),
+    ];
+    for (host, origin, expected) in rows {
+        for path in ["/", "/websocket"] {
+            let mut client = Raw::connect(&server).await;
+            let lines = format!("Host: {host}\r\n{UPGRADE}{origin}");
+            client.send(format!("GET {path} HTTP/1.1\r\n{lines}\r\n")).await;
+            let response = client.response().await;
+            assert_eq!(response.status(), expected, "{path}, {host}, {origin:?}");
+        }
+    }
+}
+
+/// One text frame for each update: its text, or with the subprotocol its JSON.
+pub async fn an_update_is_json(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut text = handshaken(&server, "", "").await;
+    let mut json = handshaken(&server, "", "Sec-WebSocket-Protocol: json\r\n").await;
+    let mut either = handshaken(&server, "", "Sec-WebSocket-Protocol: chat, json\r\n").await;
+    let mut other = handshaken(&server, "", "Sec-WebSocket-Protocol: chat\r\n").await;
+    for length in [1, 125, 126, 127, 4_000] {
+        let update = publish(&server, &"x".repeat(length)).await;
+        let expected = Frame(TEXT, update.update.clone().into_bytes());
+        assert_eq!(received(&mut text).await, expected);
+        assert_eq!(received(&mut other).await, expected, "it has no such subprotocol");
+        let expected = Frame(TEXT, serde_json::to_vec(&update).expect("JSON"));
+        assert_eq!(received(&mut json).await, expected);
+        assert_eq!(received(&mut either).await, expected);
+    }
+}
+
+/// The server says which subprotocol it speaks, if it is the one it knows.
+pub async fn the_subprotocol(name: &'static str) {
+    let server = Server::start(name).await;
+    for (asked, spoken) in
+        [("json", Some("json")), ("chat,json", Some("json")), ("chat", None), ("JSON", None)]
+    {
+        let mut client = Raw::connect(&server).await;
+        let lines = format!("Sec-WebSocket-Protocol: {asked}\r\n");
+        client.send(lab::client::request_of("websockets", "/websocket", &lines)).await;
+        let response = client.response().await;
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.header("sec-websocket-protocol"), spoken, "{asked}");
+    }
+}
+
+/// `?after=ID` resumes; without it: from now on.
+pub async fn where_it_begins(name: &'static str) {
+    let server = Server::start(name).await;
+    let seen = newest_id(&server).await;
+    publish(&server, "one").await;
+    publish(&server, "two").await;
+    for path in ["/", "/websocket"] {
+        let mut from_now = socket(&server, path).await;
+        let mut resumed = socket(&server, &format!("{path}?after={seen}")).await;
+        let now = publish(&server, "now").await;
+        assert_eq!(text(&mut from_now).await, now.update);
+        for expected in ["one", "two", "now"] {
+            assert_eq!(text(&mut resumed).await, expected);
+            if path == "/websocket" && expected == "two" {
+                assert_eq!(text(&mut resumed).await, "now", "from the round before");
+            }
+        }
+    }
+}
+
+/// A text message is printed and is an update for everyone, its sender included.
+pub async fn a_message_is_for_everyone(name: &'static str) {
+    let mut server = Server::start(name).await;
+    let seen = newest_id(&server).await;
+    let mut sender = socket(&server, "/").await;
+    let mut listener = socket(&server, "/websocket").await;
+    for message in ["Hello", " ", "<b>\u{1F30D}</b>", "two\nlines"] {
+        sender.send(Message::text(message)).await.expect("it is open");
+        assert_eq!(text(&mut sender).await, message);
+        assert_eq!(text(&mut listener).await, message);
+        let line = format!("Received message => {}", message.replace('\n', "\\n"));
+        soon("the line", server.prints(|printed| printed == line)).await;
+    }
+    let mut json = Client::new(&server, seen);
+    assert_eq!(json.next().await.update, "Hello", "with an id, as any update");
+
+    // An empty one is ignored: what comes next is the one after it.
+    sender.send(Message::text("")).await.expect("it is open");
+    sender.send(Message::text("after it")).await.expect("it is open");
+    assert_eq!(text(&mut listener).await, "after it");
+    soon("the line", server.prints(|line| line == "Received message => after it")).await;
+    assert!(!server.printed().iter().any(|line| line == "Received message => "));
+}
+
+/// No message can forge a line, or play with the terminal.
+pub async fn one_line_for_one_thing(name: &'static str) {
+    let mut server = Server::start(name).await;
+    let mut sender = socket(&server, "/").await;
+    let evil = "a\nSENT: forged\r\nReceived message => forged\u{1b}[2J\u{7f}\u{85}\u{9b}\0\t\u{8}\u{2028}\
+        \u{2029}\u{202e}\u{2066}\u{200f}\u{61c}\u{e9}\u{1f30d}\u{fe0f}z";
+    sender.send(Message::text(evil)).await.expect("it is open");
+    assert_eq!(text(&mut sender).await, evil, "to the others it goes as it is");
+    sender.send(Message::text("the end")).await.expect("it is open");
+    soon("the line", server.prints(|line| line.ends_with("the end"))).await;
+    let printed = server.printed();
+    assert_eq!(printed.len(), 4, "{printed:?}");
+    assert!(printed[2].starts_with("Received message => a\\nSENT: forged\\r\\nReceived"));
+    assert!(printed[2].ends_with('z') && printed[2].contains("\\u{1b}[2J"), "{printed:?}");
+    assert!(!printed[2].chars().any(char::is_control), "{printed:?}");
+    let line = printed[2].as_str();
+    assert!(line.contains("\\u{2028}\\u{2029}\\u{202e}\\u{2066}\\u{200f}\\u{61c}"), "{line}");
+    assert!(line.ends_with("\u{e9}\u{1f30d}\u{fe0f}z"), "letters and pictures as they are: {line}");
+}
+
+/// A terminal that is held, or a pipe that nobody reads: the server goes on. When somebody reads
+/// again, how many lines are missing is said.
+pub async fn nobody_reads_stdout(name: &'static str) {
+    const MESSAGES: usize = 600; // of 4,000 bytes: a pipe and what may wait hold about 280
+    let (_process, mut stdout, mut socket) = printing_into_a_pipe(name).await;
+    for number in 0..MESSAGES {
+        let message = format!("{number:04} {}", "x".repeat(3_995));
+        socket.send(Message::text(message.clone())).await.expect("it is open");
+        assert_eq!(text(&mut socket).await, message);
+    }
+
+    // Somebody reads again: what fitted is whole, and what did not is counted.
+    let (mut printed, mut left_out) = (Vec::new(), 0);
+    while printed.len() + left_out < MESSAGES {
+        let mut line = String::new();
+        soon("a line", stdout.read_line(&mut line)).await.expect("a line");
+        if let Some(number) = line.strip_prefix("Received message => ") {
+            assert_eq!(number.trim_end().len(), 4_000, "{line:?}");
+            printed.push(number[..4].parse::<usize>().expect("a number"));
+        } else if let Some(count) = line.strip_prefix('(') {
+            left_out += count.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0);
+        }
+    }
+    assert_eq!(printed.len() + left_out, MESSAGES, "each is printed, or counted");
+    assert!(left_out > 0 && printed.is_sorted(), "{left_out} left out, of {printed:?}");
+}
+
+/// Nor does it hold the end: within two seconds, as always. A busy machine may have three tries.
+pub async fn nobody_reads_stdout_at_the_end(name: &'static str) {
+    let mut took = Vec::new();
+    while took.len() < 3 {
+        let (mut process, _stdout, mut socket) = printing_into_a_pipe(name).await;
+        for _ in 0..100 {
+            socket.send(Message::text("x".repeat(4_000))).await.expect("it is open");
+            text(&mut socket).await;
+        }
+        let pid = process.id().and_then(|pid| pid.try_into().ok()).expect("it runs");
+        let start = Instant::now();
+        signal::kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
+        let status = soon("its end", process.wait()).await.expect("it can be waited for");
+        took.push(start.elapsed());
+        assert_eq!(status.code(), Some(0), "{status}");
+        if took.last() < Some(&Duration::from_secs(2)) {
+            return;
+        }
+    }
+    panic!("more than two seconds, each time: {took:?}");
+}
+
+/// A server, what it prints, of which nothing but the first line is read, and a client.
+async fn printing_into_a_pipe(name: &str) -> (Child, BufReader<ChildStdout>, Socket) {
+    let mut command = lab::server::command(name);
+    command.env("QUIET", "1").stdout(Stdio::piped()).kill_on_drop(true);
+    let mut process = command.spawn().expect("it starts");
+    let mut stdout = BufReader::new(process.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    soon("the first line", stdout.read_line(&mut line)).await.expect("a line");
+    let port = line.trim().rsplit(':').next().expect("a port").to_owned();
+    let address = format!("127.0.0.1:{port}/?after=0");
+    let mut socket = soon("a WebSocket", open_socket(&address, false)).await.expect("open");
+    assert_eq!(text(&mut socket).await, "Real-Time Update 1");
+    (process, stdout, socket)
+}
+
+/// Some updates are no longer kept: told where every frame is JSON, just before the oldest kept.
+pub async fn a_gap_is_a_frame(name: &'static str) {
+    let server = Server::start(name).await;
+    let kept = publish(&server, "kept").await;
+    let mut json = handshaken(&server, "?after=1", "Sec-WebSocket-Protocol: json\r\n").await;
+    assert_eq!(received(&mut json).await, Frame(TEXT, br#"{"gap":true}"#.to_vec()));
+    let first: Update = serde_json::from_slice(&received(&mut json).await.1).expect("JSON");
+    assert_eq!(first.update, "Real-Time Update 1");
+    let mut text = handshaken(&server, "?after=1", "").await;
+    assert_eq!(received(&mut text).await, Frame(TEXT, b"Real-Time Update 1".to_vec()));
+    assert_eq!(received(&mut text).await, Frame(TEXT, kept.update.into_bytes()));
+}
+
+/// A ping gets its pong, with what it said.
+pub async fn a_ping_gets_its_pong(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut client = handshaken(&server, "", "").await;
+    for payload in [&b""[..], b"x", &[0xff; 125]] {
+        client.send(frame(PONG, b"that nobody asked for")).await;
+        client.send(frame(PING, payload)).await;
+        assert_eq!(received(&mut client).await, Frame(PONG, payload.to_vec()));
+    }
+    // Also between two fragments.
+    let bytes = [frame(TEXT_BEGINS, b"to"), frame(PING, b"?"), frame(GOES_ON_AND_ENDS, b"gether")];
+    client.send(bytes.concat()).await;
+    assert_eq!(received(&mut client).await, Frame(PONG, b"?".to_vec()));
+    assert_eq!(received(&mut client).await, Frame(TEXT, b"together".to_vec()));
+}
+
+/// A close gets its close, and then the connection ends.
+pub async fn a_close_gets_its_close(name: &'static str) {
+    let server = Server::start(name).await;
+    let before = server.open_files();
+    let rows = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];
+    let with_reason = |code: &u16| [&code.to_be_bytes()[..], b"as you like"].concat();
+    let mut rows: Vec<_> = rows.iter().map(|code| (Some(*code), with_reason(code))).collect();
+    rows.push((Some(1000), u16::to_be_bytes(1000).into()));
+    rows.push((None, Vec::new()));
+    future::join_all(rows.into_iter().map(async |(code, payload)| {
+        let mut client = handshaken(&server, "", "").await;
+        client.send(frame(CLOSE, &payload)).await;
+        let payload = String::from_utf8_lossy(&payload).into_owned();
+        assert_eq!(closed(client).await, Ok(code), "after a close with {payload:?}");
+    }))
+    .await;
+
+    // What comes behind it is no message.
+    let seen = newest_id(&server).await;
+    let mut client = handshaken(&server, "", "").await;
+    client.send([frame(CLOSE, b""), frame(TEXT, b"too late")].concat()).await;
+    assert_eq!(closed(client).await, Ok(None), "after a close without a code");
+    let marker = publish(&server, "a marker").await;
+    assert_eq!(Client::new(&server, seen).next().await, marker);
+
+    let mut client = socket(&server, "/").await;
+    let bye = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
+    client.close(Some(bye)).await.expect("it is open");
+    let answer = soon("a close", client.next()).await.expect("a frame").expect("a close");
+    assert!(
+        matches!(&answer, Message::Close(Some(why)) if why.code == CloseCode::Away),
+        "{answer:?}"
+    );
+    drop(client);
+    server.open_files_until(Duration::from_secs(10), |now| now <= before).await;
+}
+
+/// Everything that may be sent, cut in pieces in every way that is allowed.
+pub async fn messages_in_pieces(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut client = handshaken(&server, "", "").await;
+    let x = "x".repeat(4_096);
+    let rows: Vec<(Vec<Vec<u8>>, &str)> = vec![
+        (vec![frame(TEXT, x.as_bytes())], &x),
+        (vec![frame(TEXT_BEGINS, &[b'x'; 2_048]), frame(GOES_ON_AND_ENDS, &[b'x'; 2_048])], &x),
+        (
+            vec![frame(TEXT_BEGINS, b"a"), frame(GOES_ON, b"b"), frame(GOES_ON_AND_ENDS, b"c")],
+            "abc",
+        ),
+        (vec![frame(TEXT_BEGINS, b""), frame(GOES_ON, b""), frame(GOES_ON_AND_ENDS, b"c")], "c"),
+        (vec![frame(TEXT_BEGINS, b"a"), frame(GOES_ON_AND_ENDS, b"")], "a"),
+        (vec![frame(TEXT_BEGINS, b"\xf0\x9f"), frame(GOES_ON_AND_ENDS, b"\x8c\x8d")], "\u{1F30D}"),
+        (vec![masked(TEXT, b"masked", [1, 2, 3, 255])], "masked"),
+    ];
+    for (frames, expected) in &rows {
+        client.send(frames.concat()).await;
+        let Frame(first, payload) = received(&mut client).await;
+        assert_eq!((first, String::from_utf8_lossy(&payload).as_ref()), (TEXT, *expected));
+    }
+    // Byte for byte, and all of them at once.
+    for byte in rows[6].0.concat() {
+        client.send([byte]).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(received(&mut client).await, Frame(TEXT, b"masked".to_vec()));
+    let all: Vec<u8> =
+        (0..200).flat_map(|number| frame(TEXT, format!("{number}").as_bytes())).collect();
+    client.send(all).await;
+    for number in 0..200 {
+        assert_eq!(received(&mut client).await, Frame(TEXT, format!("{number}").into_bytes()));
+    }
+}
+
+/// What was sent before is published, however the connection ends: a client may say one thing and
+/// go.
+pub async fn a_message_and_gone(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    for round in 0..20 {
+        let mut client = handshaken(&server, "", "").await;
+        client.send(frame(TEXT, format!("closed {round}").as_bytes())).await;
+        drop(client);
+        assert_eq!(listener.next().await.update, format!("closed {round}"));
+
+        // In one segment with the handshake, before its answer has come.
+        let mut client = Raw::connect(&server).await;
+        let mut bytes = lab::client::request("websockets").into_bytes();
+        bytes.extend(frame(TEXT, format!("early {round}").as_bytes()));
+        client.send(bytes).await;
+        assert_eq!(listener.next().await.update, format!("early {round}"));
+
+        let mut client = handshaken(&server, "", "").await;
+        client.send(frame(TEXT, format!("half {round}").as_bytes())).await;
+        client.close_half().await;
+        assert_eq!(listener.next().await.update, format!("half {round}"));
+    }
+}
+
+/// Each with a good message directly before it, in the same segment, which is published; and then
+/// the close code that says what was wrong, and the end.
+pub async fn what_may_not_be_sent(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    let mut rows: Vec<(String, Vec<u8>, u16)> = Vec::new();
+    let mut row = |what: &str, bytes: Vec<u8>, code| rows.push((what.into(), bytes, code));
+
+    row("binary", frame(BINARY, b"x"), 1003);
+    row("empty binary", frame(BINARY, b""), 1003);
+    row(
+        "binary fragments",
+        [frame(BINARY_BEGINS, b"x"), frame(GOES_ON_AND_ENDS, b"y")].concat(),
+        1003,
+    );
+
+    row("4,097 bytes", frame(TEXT, &[b'x'; 4_097]), 1009);
+    row("70,000 bytes", frame(TEXT, &vec![b'x'; 70_000]), 1009);
+    let thirds = [frame(TEXT_BEGINS, &[b'x'; 1_400]), frame(GOES_ON, &[b'x'; 1_400])].concat();
+    let thirds = [thirds, frame(GOES_ON_AND_ENDS, &[b'x'; 1_400])].concat();
+    row("three fragments of 1,400 bytes", thirds, 1009);
+    let endless = [frame(TEXT_BEGINS, b"x"), frame(GOES_ON, &[b'x'; 4_000]).repeat(10)].concat();
+    row("fragments without an end", endless, 1009);
+    for length in [4_097, 65_535, 65_536, usize::MAX / 2] {
+        row(&format!("a header of {length} bytes"), frame_header(TEXT, length), 1009);
+        row(&format!("a fragment of {length} bytes"), frame_header(TEXT_BEGINS, length), 1009);
+    }
+
+    row("no UTF-8", frame(TEXT, b"x\xff"), 1007);
+    row("a surrogate", frame(TEXT, b"\xed\xa0\x80"), 1007);
+    row("half a letter", frame(TEXT, b"\xc3"), 1007);
+    row("overlong", frame(TEXT, b"\xc0\x80"), 1007);
+    row(
+        "no UTF-8 over fragments",
+        [frame(TEXT_BEGINS, b"\xc3"), frame(GOES_ON_AND_ENDS, b"x")].concat(),
+        1007,
+    );
+    row(
+        "no UTF-8 in a fragment",
+        [frame(TEXT_BEGINS, b"x"), frame(GOES_ON_AND_ENDS, b"\xff")].concat(),
+        1007,
+    );
+
+    for reserved in [0x40, 0x20, 0x10] {
+        row(&format!("reserved bit {reserved:x}"), frame(TEXT | reserved, b"x"), 1002);
+        row(&format!("ping, reserved bit {reserved:x}"), frame(PING | reserved, b"x"), 1002);
+    }
+    row("not masked", vec![TEXT, 1, b'x'], 1002);
+    row("not masked and empty", vec![TEXT, 0], 1002);
+    row("ping not masked", vec![PING, 0], 1002);
+    for unknown in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
+        row(&format!("opcode {unknown}"), frame(0x80 | unknown, b"x"), 1002);
+        row(&format!("opcode {unknown}, empty"), frame(0x80 | unknown, b""), 1002);
+    }
+    row("goes on without a start", frame(GOES_ON, b"x"), 1002);
+    row("ends without a start", frame(GOES_ON_AND_ENDS, b"x"), 1002);
+    row("text within text", [frame(TEXT_BEGINS, b"x"), frame(TEXT, b"y")].concat(), 1002);
+    row(
+        "text begins within text",
+        [frame(TEXT_BEGINS, b"x"), frame(TEXT_BEGINS, b"y")].concat(),
+        1002,
+    );
+    row("binary within text", [frame(TEXT_BEGINS, b"x"), frame(BINARY, b"y")].concat(), 1002);
+    row("a part of a ping", frame(PING & 0x7f, b"x"), 1002);
+    row("a part of a pong", frame(PONG & 0x7f, b"x"), 1002);
+    row("a part of a close", frame(CLOSE & 0x7f, b""), 1002);
+    row("a ping of 126 bytes", frame(PING, &[b'x'; 126]), 1002);
+    row("a pong of 126 bytes", frame(PONG, &[b'x'; 126]), 1002);
+    row("a close of 126 bytes", frame(CLOSE, &[b'x'; 126]), 1002);
+    for length in [126, 65_536, 1 << 62, 1 << 63] {
+        row(&format!("a ping that announces {length} bytes"), frame_header(PING, length), 1002);
+    }
+
+    row("a close of one byte", frame(CLOSE, b"x"), 1002);
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 65_535] {
+        row(&format!("close code {code}"), frame(CLOSE, &u16::to_be_bytes(code)), 1002);
+    }
+    row("a close whose reason is no UTF-8", frame(CLOSE, b"\x03\xe8\xff"), 1002);
+
+    let tried = rows.iter().map(async |(what, bytes, code)| {
+        let mut client = handshaken(&server, "", "").await;
+        let before = frame(TEXT, format!("before: {what}").as_bytes());
+        client.send([&before, &bytes[..]].concat()).await;
+        let closed = closed(client).await;
+        (closed != Ok(Some(*code))).then(|| format!("{what}: {closed:?}, not {code}"))
+    });
+    let wrong: Vec<_> = future::join_all(tried).await.into_iter().flatten().collect();
+    let mut published = Vec::new();
+    for _ in &rows {
+        published.push(listener.next().await.update);
+    }
+    let mut expected: Vec<_> = rows.iter().map(|(what, ..)| format!("before: {what}")).collect();
+    published.sort();
+    expected.sort();
+    assert_eq!(published, expected, "what was before is published, and nothing of what is broken");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Random frames behind a handshake: nothing panics, nobody is forgotten for ever.
+pub async fn random_frames(name: &'static str) {
+    let mut random = lab::seeded();
+    let server = Server::start(name).await;
+    let before = server.open_files();
+    for _ in 0..300 {
+        let mut client = handshaken(&server, "", "").await;
+        let mut bytes = Vec::new();
+        for _ in 0..random.random_range(1..6) {
+            let mut payload = vec![0; random.random_range(0..300)];
+            random.fill_bytes(&mut payload);
+            let mut next = masked(random.random(), &payload, random.random());
+            if random.random_bool(0.3) {
+                let at = random.random_range(0..next.len());
+                next[at] = random.random();
+            }
+            next.truncate(random.random_range(1..=next.len()));
+            bytes.extend(next);
+        }
+        client.try_send(bytes).await;
+    }
+    assert_well(server, before).await;
+}
+
+/// Whoever pings on and on without reading the pongs fills their own connection only.
+pub async fn pings_without_reading_the_pongs(name: &'static str) {
+    let server = Server::start(name).await;
+    let (before, memory) = (server.open_files(), server.memory());
+    let mut client = Raw::connect_small(&server).await;
+    client.send(lab::client::request("websockets")).await;
+    let pings = frame(PING, &[b'x'; 125]).repeat(1_000);
+    let sent = client.flood(&pings, Duration::from_secs(5)).await;
+    let grown = server.memory().saturating_sub(memory);
+    assert!(grown < 20 * 1024, "grown by {grown} KiB after {sent} bytes");
+    drop(client);
+    assert_well(server, before).await;
+}
+
+/// The first comes within 15 seconds; a client that answers lives on, and is told what happens.
+pub async fn a_ping_every_15_seconds(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut client = handshaken(&server, "", "").await;
+    let start = Instant::now();
+    for due in [15, 30] {
+        assert!(client.any_within(Duration::from_secs(25)).await, "no ping after {due} s");
+        let Frame(first, payload) = received(&mut client).await;
+        assert_eq!(first, PING);
+        let took = start.elapsed().as_secs();
+        assert!((due - 1..due + 8).contains(&took), "ping at {due} s: after {took} s");
+        client.send(frame(PONG, &payload)).await;
+    }
+    sleep_until((start + Duration::from_secs(33)).into()).await;
+    publish(&server, "still there").await;
+    assert_eq!(received(&mut client).await, Frame(TEXT, b"still there".to_vec()));
+}
+
+/// A client that says nothing, whatever it is told; one that stops in the middle of a frame; and
+/// one that never reads anything at all.
+pub async fn silence_for_30_seconds_is_the_end(name: &'static str) {
+    let server = Server::start(name).await;
+    let before = server.open_files();
+    let start = Instant::now();
+    let rows = [vec![], frame(TEXT_BEGINS, b"x"), vec![TEXT], frame(TEXT, b"xxx")[..8].to_vec()];
+    let clients = rows.map(async |bytes| {
+        let mut client = handshaken(&server, "", "").await;
+        client.send(&bytes).await;
+        assert!(client.ended_within(Duration::from_secs(50)).await, "{bytes:?}: held for too long");
+        let took = start.elapsed();
+        assert!(took >= Duration::from_secs(29), "{bytes:?}: after {took:?}");
+        client
+    });
+    let clients = future::join_all(clients).await;
+    server.open_files_until(Duration::from_secs(10), |now| now <= before).await;
+    drop(clients);
+}
+
+/// A raw client behind its handshake.
+async fn handshaken(server: &Server, query: &str, lines: &str) -> Raw {
+    let mut client = Raw::connect(server).await;
+    let path = format!("/websocket{query}");
+    client.send(lab::client::request_of("websockets", &path, lines)).await;
+    assert_eq!(client.response().await.status(), 101);
+    client
+}
+
+/// A frame: its first byte, and its payload.
+#[derive(PartialEq)]
+struct Frame(u8, Vec<u8>);
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a frame {:02x} with {:?}", self.0, String::from_utf8_lossy(&self.1))
+    }
+}
+
+/// The next frame of the server: its first byte, and its payload.
+async fn received(client: &mut Raw) -> Frame {
+    let header = client.exactly(2).await;
+    let length = match header[1] {
+        126 => {
+            client.exactly(2).await.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
+        }
+        length @ ..126 => length.into(),
+        _ => panic!("a server masks nothing, and nothing here is so long: {header:?}"),
+    };
+    Frame(header[0], client.exactly(length).await)
+}
+
+/// The code of the server's close, before which may be updates; then has to come the end.
+async fn closed(mut client: Raw) -> Result<Option<u16>, &'static str> {
+    loop {
+        if !client.any_within(Duration::from_secs(10)).await {
+            return Err("no close");
+        }
+        let Frame(first, payload) = received(&mut client).await;
+        if first == CLOSE {
+            let more = client.to_end().await;
+            let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+            return if more.is_empty() { Ok(code) } else { Err("more after the close") };
+        }
+        assert_eq!(first, TEXT, "{payload:?}");
+    }
+}
+
+/// A frame whose mask changes something.
+fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    let mut frame = frame_header(first, payload.len());
+    let start = frame.len();
+    frame[start - 4..].copy_from_slice(&mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+async fn status(server: &Server, request: &str, lines: &str) -> u16 {
+    let mut client = Raw::connect(server).await;
+    client.send(format!("{request} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n")).await;
+    client.response().await.status()
+}
+
+/// A WebSocket of tokio-tungstenite.
+async fn socket(server: &Server, path: &str) -> Socket {
+    let address = format!("127.0.0.1:{}{path}", server.port());
+    soon("a WebSocket", open_socket(&address, false)).await.expect("a WebSocket")
+}
+
+/// The next text that a WebSocket of tokio-tungstenite receives.
+async fn text(socket: &mut Socket) -> String {
+    loop {
+        match soon("a text", socket.next()).await.expect("no end").expect("no failure") {
+            Message::Text(text) => return text.to_string(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

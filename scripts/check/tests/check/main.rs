@@ -1,0 +1,174 @@
+//! The check itself, tried: our servers keep every sentence of the contract, the naive ones what they
+//! are said to keep, and a server with one mistake is told which. `cargo test -p check --test check`
+
+mod mistakes;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs, thread};
+
+use lab::client::publish_all;
+use lab::{SERVERS, Server, binary};
+use libtest_mimic::{Arguments, Trial};
+use mistakes::MISTAKES;
+use serde_json::Value;
+
+fn main() {
+    if let Ok(mistake) = env::var("MISTAKE") {
+        return mistakes::serve(&mistake);
+    }
+    let mut trials = vec![
+        Trial::test("the_naive_keep_the_first_level", || {
+            let has_node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
+            if has_node.is_ok() {
+                return at_once(naive);
+            }
+            eprintln!("not tried: there is no Node (https://nodejs.org, 20 or newer)");
+            Ok(())
+        }),
+        Trial::test("what_is_no_server_is_a_result", no_server),
+        Trial::test("a_server_that_runs_already", || at_once(running)),
+    ];
+    trials.extend(
+        SERVERS
+            .map(|name| Trial::test(format!("{name}_keeps_everything"), move || Ok(ours(name)?))),
+    );
+    trials.extend(MISTAKES.iter().map(|mistake| {
+        let name = mistake.name.replace([' ', ','], "_");
+        Trial::test(name, || {
+            let this = env::current_exe().map_err(|why| why.to_string())?;
+            let command = ["env", &format!("MISTAKE={}", mistake.name), &this.to_string_lossy()]
+                .map(ToOwned::to_owned);
+            let only = [mistake.breaks, mistake.keeps].concat().join(",");
+            let result = check(mistake.technique, &["--only", &only], &command)?;
+            same(&result.fails, mistake.breaks)?;
+            Ok(same(&result.holds, mistake.keeps)?)
+        })
+    }));
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(4); // they wait most of the time
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// All of them hold.
+fn ours(technique: &'static str) -> Result<(), String> {
+    let server = binary(technique).to_string_lossy().into_owned();
+    let result = check(technique, &[], &[server])?;
+    same(&result.fails, &[])?;
+    if result.success { Ok(()) } else { Err("the exit code is not 0".into()) }
+}
+
+/// Level 1, and what comes by itself: the rest is the lesson.
+fn naive(technique: &'static str) -> Result<(), String> {
+    let server = root().join(technique).join("naive/server.mjs").to_string_lossy().into_owned();
+    let result = check(technique, &["--level", "1"], &["node".into(), server])?;
+    if !result.success {
+        return Err(format!("level 1 does not hold: {:?}", result.fails));
+    }
+    let kept: &[&str] = match technique {
+        "polling" => &["2.9", "3.6", "3.7", "3.9", "3.15", "3.19"],
+        "long-polling" => &["3.15"],
+        "server-sent-events" => &["3.7", "3.9", "3.15"],
+        _ => &["3.9"],
+    };
+    let holds: Vec<_> = result.holds.iter().filter(|number| !number.starts_with("1.")).collect();
+    same(&holds, kept)?;
+    let told = told(technique)?;
+    same(&result.fails, &told.iter().map(String::as_str).collect::<Vec<_>>())
+        .map_err(|why| format!("its walkthrough does not tell exactly what fails: {why}"))
+}
+
+/// The sentences of which a walkthrough's table says why the naive server does not keep them.
+fn told(technique: &str) -> Result<Vec<String>, String> {
+    let walkthrough = fs::read_to_string(root().join(technique).join("README.md"));
+    let walkthrough = walkthrough.map_err(|why| why.to_string())?;
+    let rows = walkthrough.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let mut told = Vec::new();
+    for part in rows.filter(|row| row.starts_with(['2', '3'])).flat_map(|row| row.split(", ")) {
+        let (from, to) = part.split_once(" to ").unwrap_or((part, part));
+        let numbers = [from, to].map(|number| number.split_once('.'));
+        let [Some((level, from)), Some((_, to))] = numbers else { continue };
+        let [from, to] = [from, to].map(str::parse::<u32>);
+        let range = from.map_err(|why| why.to_string())?..=to.map_err(|why| why.to_string())?;
+        told.extend(range.map(|number| format!("{level}.{number}")));
+    }
+    Ok(told)
+}
+
+/// It has been used for a while, and nothing is asked of it that would start or stop it.
+fn running(technique: &'static str) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime can be made");
+    let server = runtime.block_on(async {
+        let server = Server::start(technique).await;
+        publish_all(&server, (0..1_100).map(|number| format!("before: {number}"))).await;
+        server
+    });
+    let result = check(technique, &["--url", &server.url("/")], &[])?;
+    same(&result.fails, &[])?;
+    let left_out = ["1.1", "2.6", "3.14"];
+    let is_left_out = left_out.iter().all(|number| !result.holds.iter().any(|it| it == number));
+    if is_left_out && result.holds.len() > 15 { Ok(()) } else { Err(format!("{:?}", result.holds)) }
+}
+
+/// What does not start, ends, says nothing, or never stops saying something.
+fn no_server() -> Result<(), libtest_mimic::Failed> {
+    for command in ["no-such-program", "true", "yes", "sleep 100"] {
+        let command: Vec<_> = command.split(' ').map(ToOwned::to_owned).collect();
+        let result = check("polling", &["--level", "1"], &command)?;
+        if result.success || !result.holds.is_empty() {
+            return Err(format!("{command:?}: {:?} hold", result.holds).into());
+        }
+    }
+    Ok(())
+}
+
+/// Each technique's by its own thread: they wait most of the time.
+fn at_once(try_one: fn(&'static str) -> Result<(), String>) -> Result<(), libtest_mimic::Failed> {
+    let threads = SERVERS.map(|name| (name, thread::spawn(move || try_one(name))));
+    let failed = threads.into_iter().filter_map(|(name, thread)| {
+        let result = thread.join().unwrap_or_else(|_| Err("panicked".into()));
+        result.err().map(|why| format!("{name}: {why}"))
+    });
+    let failed: Vec<_> = failed.collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
+}
+
+/// What the check says: the numbers of the sentences.
+struct Said {
+    success: bool,
+    holds: Vec<String>,
+    fails: Vec<String>,
+}
+
+fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, String> {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_check"));
+    check.arg(technique).args(options).arg("--json");
+    if !command.is_empty() {
+        check.arg("--").args(command);
+    }
+    let output = check.output().map_err(|why| why.to_string())?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let all: Value = serde_json::from_str(&said)
+        .map_err(|why| format!("it says no JSON ({why}): {said}{errors}"))?;
+    let sentences = all["sentences"].as_array().ok_or("there are no sentences")?;
+    let of = |holds: bool| {
+        let own = sentences.iter().filter(|sentence| sentence["holds"] == holds);
+        own.filter_map(|sentence| sentence["number"].as_str().map(ToOwned::to_owned)).collect()
+    };
+    for sentence in sentences.iter().filter(|sentence| sentence["holds"] == false) {
+        eprintln!("{technique} {}: {}", sentence["number"], sentence["why"]);
+    }
+    Ok(Said { success: output.status.success(), holds: of(true), fails: of(false) })
+}
+
+fn same<T: AsRef<str>>(came: &[T], expected: &[&str]) -> Result<(), String> {
+    let came: Vec<_> = came.iter().map(AsRef::as_ref).collect();
+    let is_same = came.len() == expected.len() && expected.iter().all(|it| came.contains(it));
+    if is_same { Ok(()) } else { Err(format!("{came:?} came, {expected:?} were expected")) }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
