@@ -74,7 +74,8 @@ export function event({ id, event, update }) {
   const bytes = eventBytes({ id, event, update });
   const fields = id === undefined ? "" : `id: ${shortId(id)} `;
   const name = event && event !== "message" ? `event: ${event} ` : "";
-  wire.arrow("down", `${fields}${name}data: ${update}`, bytes, "news");
+  const data = id === undefined ? "…" : update; // a gap's is drawn by itself
+  wire.arrow("down", `${fields}${name}data: ${data}`, bytes, "news");
   count.add("down", bytes);
 }
 

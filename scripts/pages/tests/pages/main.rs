@@ -134,6 +134,7 @@ macro_rules! with_each_technique {
 mod elsewhere;
 mod house;
 mod in_each_browser;
+mod messages;
 mod promises;
 
 with_each_technique! {

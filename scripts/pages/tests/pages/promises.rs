@@ -314,6 +314,7 @@ async fn what_is_small_can_be_read() {
     }
     browser.view(View { width: 360, height: 800, ..View::default() }).await;
     open(&browser, &servers[2]).await;
+    browser.click("event-names summary").await;
     let clipped = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)
         (document.querySelector('#event-names'))";
     assert_eq!(browser.value(clipped).await, 0);
