@@ -4,7 +4,7 @@
 import { connection } from "./connection.js";
 
 const LONGEST = 4096; // bytes that a server takes
-const PATIENCE = 10_000; // milliseconds until whoever sends is told that there is no answer
+const PATIENCE = 10_000; // milliseconds in which a message comes back
 const KEPT = 100; // messages of which nobody knows, the newest
 let way;
 let underWay = []; // messages that have not come back: { text, came, unsure }
@@ -37,7 +37,7 @@ export class Unsure extends Error {
 export async function post(text) {
   const body = JSON.stringify({ update: text });
   const headers = { "Content-Type": "application/json" };
-  const signal = AbortSignal.timeout(PATIENCE);
+  const signal = AbortSignal.timeout(10_000);
   let response, answer;
   try {
     response = await connection.request("POST", "api/messages", { headers, body, signal });
