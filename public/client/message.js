@@ -45,6 +45,12 @@ export async function post(text) {
   } catch {
     throw new Unsure("No answer from the server.");
   }
+  return updateIn(response, answer);
+}
+
+// The update that a server says it has made of a message; or why there is none, in words for its
+// user.
+export function updateIn(response, answer) {
   const status = `${response.status} ${response.statusText}`.trim();
   // What is no plain text is somebody else's, such as a proxy's page: its status says enough.
   const isPlain = response.headers.get("Content-Type")?.startsWith("text/plain");

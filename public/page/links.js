@@ -1,6 +1,6 @@
 // The links of a page to the servers beside its own. They lead to where those are, whatever this one
-// is called by, and take along what the page's address says of the servers and of their lines. One
-// that is followed says first whether somebody is there.
+// is called by, and pass on what this page was told in its address: which servers are elsewhere, and
+// where the slider's line is. One that is followed says first whether somebody is there.
 
 import { neighbour, serverOf, USUAL } from "./neighbour.js";
 
@@ -8,27 +8,27 @@ const PATIENCE = 3000; // milliseconds that a server may take to answer
 
 export function linkToNeighbours() {
   const here = location.href;
-  const asked = new URLSearchParams(location.search);
-  const known = [...Object.keys(USUAL), "line"].filter((name) => asked.get(name));
-  const query = new URLSearchParams(known.map((name) => [name, asked.get(name)]));
+  const told = new URLSearchParams(location.search);
+  for (const name of [...told.keys()]) {
+    if (name !== "line" && !(name in USUAL)) told.delete(name);
+  }
   const { technique } = document.documentElement.dataset;
   const server = serverOf(here);
   if (server !== neighbour(here, USUAL[technique])) {
     const isPort = server === neighbour(here, location.port);
-    query.set(technique, isPort ? location.port : server);
+    told.set(technique, isPort ? location.port : server);
   }
   const said = Object.assign(document.createElement("p"), { id: "absent", role: "alert" });
   document.querySelector("nav").after(said);
-  for (const link of document.querySelectorAll("nav a")) {
-    if (link.matches("[href^='http://localhost:']")) {
-      const [name, port] = Object.entries(USUAL).find(([, port]) => link.port === `${port}`);
-      const server = neighbour(here, query.get(name)) ?? neighbour(here, port);
-      link.href = new URL("html/index.html", server);
-      const absent = `${link.textContent} is not running at ${server}. Start it: `;
-      lookBefore(link, () => said.replaceChildren(absent, code(`cargo run -p ${name}`)));
-    }
-    link.search = query;
+  for (const link of document.querySelectorAll("nav a[href^='http://localhost']")) {
+    const name = Object.keys(USUAL).find((name) => `${USUAL[name]}` === link.port);
+    const there = neighbour(here, told.get(name) ?? "") ?? neighbour(here, link.port);
+    link.href = new URL("html/index.html", there);
+    link.search = told;
+    const absent = `${link.textContent} is not running at ${there}. Start it: `;
+    lookBefore(link, () => said.replaceChildren(absent, code(`cargo run -p ${name}`)));
   }
+  document.querySelector("nav a[href*='public/']").search = told;
 }
 
 // Calls `isAbsent` in place of following the link where nobody is there. (Not where it is to be opened
