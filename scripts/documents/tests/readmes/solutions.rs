@@ -22,7 +22,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::document::Document;
-use super::{patch, root, servers};
+use super::session::free_ports;
+use super::{patch, root};
 
 /// The solved copy of a server.
 pub struct Solved {
@@ -195,7 +196,7 @@ impl Page {
         let solved = Solved::of(name);
         solved.page(exercise);
         let browser = Browser::start().await;
-        let server = start_at(&solved, servers::free_port()).await;
+        let server = start_at(&solved, free_ports()[0]).await;
         let opened = Page { browser, server, _place: place };
         opened.open().await;
         opened
