@@ -22,6 +22,13 @@ fn naive(technique: &str) -> Vec<String> {
     ["node", "--experimental-websocket", &client.to_string_lossy()].map(ToOwned::to_owned).into()
 }
 
+/// What the pages' client is made of, in Node.
+fn outside(technique: &str) -> Vec<String> {
+    let client = root().join("scripts/check/clients/ours.mjs");
+    let client = client.to_string_lossy();
+    ["node", "--experimental-websocket", &client, technique].map(ToOwned::to_owned).into()
+}
+
 /// The sentences that it breaks, its technique, and its name.
 type Mistake = (String, String, String);
 
@@ -54,6 +61,15 @@ pub fn trials() -> Vec<Trial> {
             let result = check(technique, &["--client"], &ours(technique, ""))?;
             Ok(same(&result.fails, &[])?)
         }));
+        trials.push(Trial::test(
+            format!("the_pages_client_outside_of_a_page_{technique}"),
+            move || {
+                let result = check(technique, &["--client"], &outside(technique))?;
+                // A script is shown no pings: a WebSocket that dies in silence can't be noticed by one.
+                let cant: &[&str] = if technique == "websockets" { &["C3.9"] } else { &[] };
+                Ok(same(&result.fails, cant)?)
+            },
+        ));
         trials.push(Trial::test(format!("the_naive_client_of_{technique}"), move || {
             let result = check(technique, &["--client"], &naive(technique))?;
             let told = told(technique, |row| row.starts_with('C'))?;
