@@ -66,7 +66,7 @@ async fn comparison(browser: &Browser, file: &Path) {
 
 /// One message through four panes, from here and from 300 ms away; then one while a cable is cut, which
 /// is plugged in.
-async fn comparison_film(browser: &Browser, file: &Path) {
+async fn comparison_film(browser: &Browser, target: &Path) {
     const CUT: &str = "server-sent-events";
     let lines = Lines::start().await;
     view(browser, 1120, 630).await;
@@ -112,7 +112,7 @@ async fn comparison_film(browser: &Browser, file: &Path) {
     browser.enter_frame(None).await;
     film.until(browser, "all four have it", MEASURED).await;
     film.hold(browser, 5).await;
-    film.write(file);
+    film.write(target);
 }
 
 /// Types a message, is seen to have typed it, and sends it.
