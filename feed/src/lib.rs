@@ -58,7 +58,7 @@ pub struct Feed {
 pub enum Refused {
     /// The text is empty, or the event's name is not allowed. Says which, in one line.
     Invalid(&'static str),
-    /// The engine did not answer. Nobody can know whether it has the update.
+    /// The engine did not answer: it does not have the update, unless only its answer was lost.
     Away,
 }
 
@@ -126,14 +126,18 @@ impl Feed {
 
     /// A reader of everything newer than the id `after`. Without `after`: of what is published from
     /// now on. An `after` beyond the newest id (the clock was set back) counts as 0: nobody waits in
-    /// vain.
-    pub fn reader(&self, after: Option<u64>) -> Reader {
+    /// vain. But if many servers share an engine, another one may have been faster: the engine is
+    /// asked first.
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
+    pub async fn reader(&self, after: Option<u64>) -> Reader {
+        #[cfg(feature = "redis")]
+        if let (Some(engine), Some(after)) = (&self.engine, after) {
+            self.reach(engine, after).await;
+        }
         let feed = self.list.subscribe(); // first: so nothing is missed between this and the next line
         let list = self.list.borrow();
         let after = after.unwrap_or(newest(&list).id);
         let is_beyond = after > newest(&list).id;
-        #[cfg(feature = "redis")] // it may be an update of another server, on its way to this one
-        let is_beyond = is_beyond && (self.engine.is_none() || after > micros_now() + redis::SKEW);
         let after = if is_beyond { 0 } else { after };
         let is_gap = (1..list[0].id).contains(&after); // what came after it is no longer kept
         let place = &list[first_after(&list, after) - 1];

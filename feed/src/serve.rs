@@ -5,13 +5,14 @@ mod generated;
 mod guard;
 mod http;
 mod listen;
+mod pages;
 mod stdout;
 
 pub use guard::is_own_page;
 pub use http::{after, array, parse_id};
 pub use stdout::print_line;
 
-use std::{env, error::Error, fmt, fs::File, path::Path, process::ExitCode, time::Duration};
+use std::{env, error::Error, fmt, fs::File, process::ExitCode, time::Duration};
 
 use actix_files::Files;
 use actix_web::error::ErrorServiceUnavailable;
@@ -53,6 +54,7 @@ async fn run(
     crate_dir: &str,
     technique: fn(&mut web::ServiceConfig),
 ) -> Result<(), Box<dyn Error>> {
+    let pages = pages::find(crate_dir)?;
     let host = env::var("HOST").unwrap_or_else(|_| "localhost".into());
     let port = env::var("PORT").unwrap_or_else(|_| default_port.to_string());
     let failed = |why: &dyn fmt::Display| format!("can't listen at HOST={host} PORT={port}: {why}");
@@ -76,8 +78,6 @@ async fn run(
     let first =
         generated::send(&feed, 1).await.map_err(|_| "can't use REDIS_URL: it stores no update")?;
     let data = web::Data::new(feed.clone());
-    let page = Path::new(crate_dir).join("public/html");
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../public");
     let mut server = HttpServer::new(move || {
         let reads = || method::Any(method::Get()).or(method::Head());
         let files =
@@ -94,8 +94,8 @@ async fn run(
             .configure(technique)
             .route("/", web::route().guard(reads()).to(to_page))
             .route("/api/messages", web::post().to(http::receive))
-            .service(files("/html", &page).index_file("index.html"))
-            .service(files("/public", &shared))
+            .service(files("/html", &pages.own).index_file("index.html"))
+            .service(files("/public", &pages.shared))
             .service(web::resource("/{other}*")) // 405 where others match
     })
     .h1_allow_half_closed(false) // a client that closes its half is gone
@@ -125,7 +125,7 @@ async fn run(
 /// `404`: there is no such page. But `503` where no file can be opened, as connections have taken all
 /// file descriptors.
 async fn no_page() -> HttpResponse {
-    match File::open(env!("CARGO_MANIFEST_DIR")) {
+    match File::open("/") {
         Ok(_) => HttpResponse::NotFound().finish(),
         Err(why) => ErrorServiceUnavailable(why).into(),
     }

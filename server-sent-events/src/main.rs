@@ -27,7 +27,7 @@ const GAP: &str = "event: gap\ndata: some updates are no longer kept\n\n";
 async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
     let after = feed::after(&request)?;
     let last_event_id = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok());
-    let reader = feed.reader(last_event_id.and_then(feed::parse_id).or(after));
+    let reader = feed.reader(last_event_id.and_then(feed::parse_id).or(after)).await;
 
     let client = Box::new((reader, interval(KEEP_ALIVE)));
     let updates = stream::unfold(client, async |mut client| {
