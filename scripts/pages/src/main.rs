@@ -69,7 +69,7 @@ async fn comparison(browser: &Browser, file: &Path) {
 async fn comparison_film(browser: &Browser, target: &Path) {
     const CUT: &str = "server-sent-events";
     let lines = Lines::start().await;
-    view(browser, 1120, 630).await;
+    browser.view(View { width: 1120, height: 630, ..View::default() }).await;
     browser.open(&lines.comparison()).await;
     let slider = "!document.querySelector('#round-trip').disabled";
     browser.until("the slider", slider).await;
@@ -82,6 +82,7 @@ async fn comparison_film(browser: &Browser, target: &Path) {
         if name == "polling" {
             browser.run("document.querySelector('#interval').focus()", &[]).await;
             browser.press(&[Key::Left; 4]).await; // every 3 s: nobody wants to wait for a film
+            browser.run("document.activeElement.blur()", &[]).await;
         }
         browser.enter_frame(None).await;
     }
