@@ -13,6 +13,9 @@ use film::Film;
 /// What the two still pictures may take together, and what the film: a README is also read on a phone.
 const MOST_BYTES: [u64; 2] = [300_000, 1_000_000];
 
+/// Says what is said where the servers are at their usual ports.
+const USUAL_PORT: &str = "document.querySelector('#suggestions .port').textContent = 8003";
+
 /// All four have this message.
 const MEASURED: &str = "[...document.querySelectorAll('#results .this')]
     .every((cell) => /\\d/.test(cell.textContent))";
@@ -47,12 +50,13 @@ async fn comparison(browser: &Browser, file: &Path) {
     let ports = ports.collect::<Vec<_>>().join("&");
     view(browser, 1280, 720).await;
     browser.open(&servers[0].url(&format!("/public/compare/index.html?{ports}"))).await;
+    browser.run(USUAL_PORT, &[]).await;
     for name in SERVERS {
         enter(browser, name).await;
         browser.until("some updates", "document.querySelectorAll('#updates > *').length > 2").await;
         browser.enter_frame(None).await;
     }
-    for text in ["Good morning", "Hello, everybody"] {
+    for text in ["Hello, everybody", "Good morning"] {
         browser.fill("#text", text).await;
         browser.press(&[Key::Enter]).await;
         browser.until("all four are measured", MEASURED).await;
@@ -69,12 +73,11 @@ async fn comparison(browser: &Browser, file: &Path) {
 async fn comparison_film(browser: &Browser, target: &Path) {
     const CUT: &str = "server-sent-events";
     let lines = Lines::start().await;
-    browser.view(View { width: 1120, height: 630, ..View::default() }).await;
+    browser.view(View { width: 1088, height: 612, ..View::default() }).await;
     browser.open(&lines.comparison()).await;
     let slider = "!document.querySelector('#round-trip').disabled";
     browser.until("the slider", slider).await;
-    // As it is where the servers are at their usual ports.
-    browser.run("document.querySelector('#suggestions .port').textContent = 8003", &[]).await;
+    browser.run(USUAL_PORT, &[]).await;
     for name in SERVERS {
         enter(browser, name).await;
         let connected = "document.querySelector('#status').textContent === 'connected'";
@@ -88,7 +91,7 @@ async fn comparison_film(browser: &Browser, target: &Path) {
     }
     let mut film = Film::new();
     film.hold(browser, 2).await;
-    send(browser, &mut film, "Hello, everybody").await;
+    send(browser, &mut film, "Good morning").await;
     film.until(browser, "all four have it", MEASURED).await;
     film.hold(browser, 2).await;
 
