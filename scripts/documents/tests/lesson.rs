@@ -284,7 +284,7 @@ async fn server_sent_events(all: &mut All, browser: &Browser, comparison: &str) 
     // The server.
     let key = all.ports[2].to_string();
     all.type_line(&key).await;
-    until_status(browser, "reconnecting in 1 s (the browser, by itself)").await;
+    until_status(browser, "reconnecting in 3 s (the browser, by itself)").await;
     all.until_printed(&format!("stopped; {key} and Enter")).await;
     all.type_line(&key).await;
     until_status(browser, "connected").await;

@@ -45,8 +45,9 @@ pub async fn a_cursor_holds_over_a_restart(name: &'static str) {
     assert_eq!(client.texts_until("after").await, ["Real-Time Update 1", "after"]);
 }
 
-/// The clock was set back: nobody waits in vain.
-pub async fn a_cursor_beyond_the_newest_counts_as_0(name: &'static str) {
+/// It was given by a server whose clock was ahead. What was made after it then, and lost, nobody
+/// knows: so everything that is kept comes, after a gap.
+pub async fn a_cursor_beyond_the_newest_is_told_a_gap(name: &'static str) {
     let server = Server::start(name).await;
     let newest = newest_id(&server).await;
     let everything = ["Real-Time Update 1", "where are we"];
@@ -56,6 +57,8 @@ pub async fn a_cursor_beyond_the_newest_counts_as_0(name: &'static str) {
     for cursor in ["0", "00", &beyond, "9007199254740993", &"9".repeat(19), &"9".repeat(100)] {
         let mut client = Client::at(name, server.port(), cursor);
         assert_eq!(client.texts_until("where are we").await, everything, "after={cursor}");
+        let is_beginning = cursor.chars().all(|digit| digit == '0');
+        assert_eq!(client.gaps(), usize::from(!is_beginning), "gaps told after={cursor}");
     }
     let mut client = Client::new(&server, newest);
     publish(&server, "next").await;

@@ -3,6 +3,7 @@
 //! ([`main`]); `scripts/check.sh` runs those that a sentence asks for, on anybody's server.
 
 pub mod basic;
+pub mod between;
 pub mod contract;
 pub mod cursor;
 pub mod ending;
@@ -99,7 +100,7 @@ fn in_common(technique: &str) -> Vec<Case> {
         case("2.4", cursor::the_newest_1000_are_kept).for_any(),
         case("2.5", gap::away_for_too_long_is_told),
         case("2.6", gap::a_restart_is_told),
-        case("2.7", cursor::a_cursor_beyond_the_newest_counts_as_0),
+        case("2.7", cursor::a_cursor_beyond_the_newest_is_told_a_gap),
         case("2.8", fair::a_burst_is_for_everyone_who_reads).for_any(),
         case("2.9", slow::a_client_that_catches_up_slowly).slow(),
         case("2.10 2.11", messages::client_a_to_client_b).for_any(),
@@ -118,6 +119,8 @@ fn in_common(technique: &str) -> Vec<Case> {
         case("3.10", names::another_sites_name_is_refused).for_any(),
         case("3.10", names::allowed_names_pass),
         case("3.11", names::listening_elsewhere_every_name_passes),
+        case("3.10", names::what_can_never_match_is_refused),
+        case("", names::the_name_that_was_asked_for_is_said),
         case("3.12", names::localhost_is_two_addresses),
         case("3.12", start::host_says_for_whom),
         case("3.13", start::a_port_that_is_none),
@@ -139,6 +142,7 @@ fn in_common(technique: &str) -> Vec<Case> {
         case("3.18", hostile::random_bytes),
         case("3.18", hostile::random_changes_to_a_request),
         case("3.19", hostile::more_clients_than_files),
+        case("3.28", between::another_sites_page_learns_nothing),
         case("", start::the_first_line_says_where),
         case("", start::the_default_port),
         case("", start::the_page_and_what_pages_share),
@@ -153,6 +157,7 @@ fn own(technique: &str) -> Vec<Case> {
         "polling" => vec![
             case("1.6", polling::the_newest),
             case("", polling::the_newest_whatever_else_is_asked),
+            case("", polling::a_browser_is_led_to_the_page),
             case("1.7", polling::all_that_is_kept),
             case("2.13", polling::only_what_is_newer).for_any(),
         ],
@@ -173,6 +178,7 @@ fn own(technique: &str) -> Vec<Case> {
             case("2.11", basic::lines_stay_in_one_event).for_any(),
             case("2.11", server_sent_events::any_text_comes_back_as_itself).for_any(),
             case("2.15 3.8", server_sent_events::the_stream_to_the_byte).for_any(),
+            case("2.15", server_sent_events::each_stream_has_its_own_retry).for_any(),
             case("2.16", server_sent_events::where_it_resumes),
             case("2.17", server_sent_events::a_comment_after_15_seconds_of_silence).slow(),
         ],

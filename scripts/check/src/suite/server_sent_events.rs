@@ -1,5 +1,6 @@
 //! What only `server-sent-events` has on the wire.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -13,6 +14,9 @@ use serde_json::json;
 use tokio::time::sleep;
 
 const PATHS: [&str; 2] = ["/server-sent-events", "/events"];
+/// A stream begins with such a line; the number has four digits.
+const RETRY: &str = "retry: NNNN\n\n";
+const RETRY_END: &str = "\n\n";
 
 /// To the byte, just before the oldest kept, and without an id: a browser keeps the one it has.
 pub async fn a_gap_is_an_event(name: &'static str) {
@@ -22,7 +26,8 @@ pub async fn a_gap_is_an_event(name: &'static str) {
         let path = format!("/events{query}");
         let resumes = if query.is_empty() { "Last-Event-ID: 1\r\n" } else { "" };
         client.send(request_of("server-sent-events", &path, resumes)).await;
-        client.until("retry: 1000\n\n\r\n").await;
+        client.until(RETRY_END).await;
+        client.until("\r\n").await;
         let gap = "event: gap\ndata: some updates are no longer kept\n\nid: ";
         let chunk = client.until("data: Real-Time Update 1\n\n").await;
         assert!(chunk.contains(gap), "{chunk:?}");
@@ -51,7 +56,7 @@ pub async fn the_stream_to_the_byte(name: &'static str) {
         (json!({"update": "\u{feff}\u{2028}\u{85}\u{0}"}), "data: \u{feff}\u{2028}\u{85}\u{0}\n"),
         (json!({"update": "x", "event": "e"}), "event: e\ndata: x\n"),
     ];
-    let mut expected = "retry: 1000\n\n".to_string();
+    let mut expected = String::new();
     for (row, fields) in rows {
         let update: Update = message(&server, row.to_string())
             .send()
@@ -72,9 +77,32 @@ pub async fn the_stream_to_the_byte(name: &'static str) {
         let buffering = response.headers().get("x-accel-buffering");
         assert_eq!(buffering.and_then(|it| it.to_str().ok()), Some("no"), "X-Accel-Buffering");
         assert!(!response.headers().contains_key("content-encoding"));
-        let received = read(&mut response, expected.len()).await;
-        assert_eq!(String::from_utf8_lossy(&received), expected);
+        let received = read(&mut response, RETRY.len() + expected.len()).await;
+        let received = String::from_utf8_lossy(&received);
+        assert_eq!(retry_of(&received).1, expected);
     }
+}
+
+/// In milliseconds, and what comes behind it.
+fn retry_of(stream: &str) -> (u64, &str) {
+    let rest = stream.strip_prefix("retry: ").and_then(|rest| rest.split_once(RETRY_END));
+    let (digits, rest) = rest.unwrap_or_else(|| panic!("no retry: at the beginning: {stream:?}"));
+    (digits.parse().unwrap_or_else(|_| panic!("no number: {stream:?}")), rest)
+}
+
+/// Between one and three seconds, at random: a thousand streams that lost their server would come
+/// back in the same instant.
+pub async fn each_stream_has_its_own_retry(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut all = BTreeSet::new();
+    for _ in 0..20 {
+        let mut response = get(&server, "/events", None).await;
+        let begin = read(&mut response, RETRY.len()).await;
+        let (retry, _) = retry_of(&String::from_utf8_lossy(&begin));
+        assert!((1_000..=3_000).contains(&retry), "retry: {retry}");
+        all.insert(retry);
+    }
+    assert!(all.len() > 10, "of 20 streams, these only: {all:?}");
 }
 
 /// What a browser says by itself wins over what its page said first, unless it is no id.
@@ -112,7 +140,10 @@ pub async fn where_it_resumes(name: &'static str) {
             let mut received = Vec::new();
             while received.last() != Some(&now) {
                 let event = soon("an event", events.next()).await.expect("no end");
-                received.push(update_of(event.expect("no failure")).expect("an update").update);
+                let event = event.expect("no failure");
+                if event.event != "gap" {
+                    received.push(update_of(event).expect("an update").update);
+                }
             }
             if texts.is_empty() {
                 assert_eq!(received, [now], "from now on");
@@ -170,7 +201,7 @@ pub async fn a_comment_after_15_seconds_of_silence(name: &'static str) {
     const COMMENT: &str = ": keep-alive\n\n";
     let server = Server::start(name).await;
     let mut response = get(&server, "/events", None).await;
-    read(&mut response, "retry: 1000\n\n".len()).await;
+    read(&mut response, RETRY.len()).await;
     sleep(Duration::from_secs(3)).await;
     let start = Instant::now();
     let update = publish(&server, "x").await;

@@ -47,7 +47,8 @@ pub async fn a_port_that_is_taken(name: &'static str) {
     assert_refused(name, &[("HOST", host)], host).await;
 }
 
-async fn assert_refused(name: &str, variables: &[(&str, &str)], says: &str) {
+/// It does not start, and says why in one line.
+pub(super) async fn assert_refused(name: &str, variables: &[(&str, &str)], says: &str) {
     let refusal = refuses_to_start(name, variables).await;
     let complaint = String::from_utf8_lossy(&refusal.stderr);
     assert!(!refusal.status.success(), "{variables:?} is accepted");
@@ -135,6 +136,8 @@ pub async fn a_plain_get_leads_to_the_page(name: &'static str) {
         let asked = reqwest::Client::builder().redirect(Policy::none()).build();
         let asked = asked.expect("a client").get(server.url("/")).send().await.answered();
         assert!([302, 303, 307].contains(&asked.status().as_u16()), "{asked:?}");
+        // Behind a proxy the server may stand under a path: so not `/html/…`.
+        assert_eq!(asked.headers()["location"], "html/index.html");
     }
 }
 

@@ -364,8 +364,8 @@ async fn long_polling_5_share_a_connection() {
 /// only when they have waited for its old beginning in vain.)
 #[test]
 fn server_sent_events_3_what_the_tests_say() {
-    let failing = failing(&Solved::of("server-sent-events"), "server_sent_events::the_stream");
-    assert_eq!(failing, ["server_sent_events::the_stream_to_the_byte"]);
+    let failing = failing(&Solved::of("server-sent-events"), "server_sent_events::each_stream");
+    assert_eq!(failing, ["server_sent_events::each_stream_has_its_own_retry"]);
 }
 
 #[tokio::test]
