@@ -4,12 +4,14 @@
 //! - [`server`]: a server's process: start it, read what it prints, see what it holds, stop it.
 //! - [`client`]: a client of each technique, made of what other people wrote.
 //! - [`raw`]: a TCP connection, for when bytes matter.
+//! - [`time`], [`chance`]: nothing hangs, and what was random can be had again.
 //! - [`cutter`]: a proxy that cuts connections at random moments.
 //! - [`redis`]: an engine that servers share.
 //! - `browser`: a real browser, with its driver (with the feature of that name).
 
 #[cfg(feature = "browser")]
 pub mod browser;
+pub mod chance;
 pub mod client;
 pub mod cutter;
 pub mod raw;
@@ -17,8 +19,9 @@ pub mod redis;
 pub mod server;
 pub mod time;
 
+pub use chance::seeded;
 pub use client::{Client, Update};
 pub use raw::Raw;
 pub use redis::Redis;
 pub use server::{SERVERS, Server, binary};
-pub use time::{run, seeded, soon, together, within};
+pub use time::{run, soon, together, within};
