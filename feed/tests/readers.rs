@@ -13,7 +13,10 @@ use tokio::time::{sleep, timeout};
 async fn two_threads_publish() {
     const EACH: usize = 4 * KEPT;
     let feed = Feed::default();
-    let mut readers = [(); 3].map(|()| feed.reader(Some(0)));
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        readers.push(feed.reader(Some(0)).await);
+    }
     let threads = ["a", "b"].map(|name| {
         let feed = feed.clone();
         in_a_thread(async move || {
@@ -53,7 +56,7 @@ async fn two_threads_publish() {
 async fn cancelled_it_loses_nothing() {
     const UPDATES: usize = 3 * KEPT;
     let feed = Feed::default();
-    let mut reader = feed.reader(None);
+    let mut reader = feed.reader(None).await;
     let publisher = feed.clone();
     let thread = in_a_thread(async move || {
         for number in 0..UPDATES {
@@ -98,7 +101,7 @@ async fn no_gap() {
         }
     });
     while !thread.is_finished() {
-        let mut reader = feed.reader(Some(0));
+        let mut reader = feed.reader(Some(0)).await;
         let mut seen = Vec::new();
         while seen.len() < KEPT - 1 {
             seen.extend(texts(reader.next().await));
@@ -114,8 +117,8 @@ async fn no_gap() {
 #[tokio::test]
 async fn a_reader_that_lags() {
     let feed = Feed::default();
-    let mut waiting = feed.reader(None);
-    let mut lagging = feed.reader(None);
+    let mut waiting = feed.reader(None).await;
+    let mut lagging = feed.reader(None).await;
     let first = publish(&feed, "first").await;
     assert_eq!(lagging.next().await.updates[0].id, first);
     for number in 0..KEPT + 10 {
@@ -156,7 +159,7 @@ async fn where_a_gap_is() {
         (Some(1), true, 1),
         (Some(first - 1_000_000), true, 1),
     ] {
-        let mut reader = feed.reader(after);
+        let mut reader = feed.reader(after).await;
         let news = reader.newer();
         assert_eq!((news.gap, news.updates.len()), (gap, count), "after {after:?}");
         let news = reader.newer();
@@ -165,10 +168,10 @@ async fn where_a_gap_is() {
     for number in 0..KEPT {
         publish(&feed, &number.to_string()).await;
     }
-    assert!(!feed.reader(Some(first)).newer().gap, "all after the first are kept");
-    assert!(!feed.reader(Some(0)).newer().gap);
+    assert!(!feed.reader(Some(first)).await.newer().gap, "all after the first are kept");
+    assert!(!feed.reader(Some(0)).await.newer().gap);
     publish(&feed, "one more").await;
-    assert!(feed.reader(Some(first)).newer().gap, "one after the first is not");
+    assert!(feed.reader(Some(first)).await.newer().gap, "one after the first is not");
 }
 
 /// A reader takes a batch at a time, whatever it has to read.
@@ -178,7 +181,7 @@ async fn a_batch_is_bounded() {
     for _ in 0..KEPT {
         publish(&feed, &"x".repeat(4_000)).await;
     }
-    let mut reader = feed.reader(Some(0));
+    let mut reader = feed.reader(Some(0)).await;
     let batch = reader.newer();
     assert!((1..4).contains(&batch.updates.len()), "{} updates of 4 KB", batch.updates.len());
     assert_eq!(batch.updates.len() + rest_of(&mut reader).len(), KEPT);
@@ -215,15 +218,15 @@ fn rest_of(reader: &mut Reader) -> Vec<Arc<Update>> {
 #[tokio::test]
 async fn an_array_is_json() {
     let feed = Feed::default();
-    let nothing = feed.reader(Some(0)).newer();
-    let reader = feed.reader(Some(0));
+    let nothing = feed.reader(Some(0)).await.newer();
+    let reader = feed.reader(Some(0)).await;
     for number in 0..KEPT {
         publish(&feed, &format!("{number} {}", "x".repeat(100))).await;
     }
-    let all = feed.reader(Some(0)).newer();
-    let mut rest = feed.reader(Some(all.updates[all.updates.len() - 1].id));
+    let all = feed.reader(Some(0)).await.newer();
+    let mut rest = feed.reader(Some(all.updates[all.updates.len() - 1].id)).await;
     assert!(!rest.newer().updates.is_empty(), "more than a batch");
-    let rest = feed.reader(Some(all.updates[all.updates.len() - 1].id));
+    let rest = feed.reader(Some(all.updates[all.updates.len() - 1].id)).await;
     for (reader, news, count) in [(reader, nothing, 0), (rest, all, KEPT)] {
         let answer = feed::array(reader, news).into_body();
         let answer = actix_web::body::to_bytes(answer).await.expect("a body");

@@ -35,7 +35,7 @@ async fn open(request: HttpRequest, said: Payload, feed: Data<Feed>) -> Result<H
     let none = Payload::from_request(&request, &mut dev::Payload::None).await?;
     let (response, ..) = actix_ws::handle_with_protocols(&request, none, &["json"])?;
     let client = Box::new(Client {
-        reader: feed.reader(feed::after(&request)?),
+        reader: feed.reader(feed::after(&request)?).await,
         json: response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL),
         answers: answers(said, feed),
         heard: Instant::now(),
@@ -107,7 +107,7 @@ impl Client {
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::process::ExitCode {
     feed::serve(8004, env!("CARGO_MANIFEST_DIR"), |routes| {
         let upgrade =
             guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE));

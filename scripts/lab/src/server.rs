@@ -383,7 +383,8 @@ pub fn command(name: &str) -> Command {
         .env("PORT", port.to_string())
         .env_remove("HOST")
         .env_remove("QUIET")
-        .env_remove("ALLOWED_HOSTS");
+        .env_remove("ALLOWED_HOSTS")
+        .env_remove("PAGES");
     command
 }
 
