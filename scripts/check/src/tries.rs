@@ -35,10 +35,18 @@ pub enum Found {
     NotTried(String),
 }
 
+/// Why a case is not tried on a server that runs already.
+const STARTS: &str = "it would start, stop or look into the server";
+
 impl Found {
     /// Whether it was tried, and is as the contract says.
     pub fn is_held(&self) -> bool {
         matches!(self, Found::Holds | Found::HoldsBut(_))
+    }
+
+    /// Whether it is as the contract says, or can't be tried in this way.
+    pub fn is_right(&self) -> bool {
+        self.is_held() || matches!(self, Found::NotTried(why) if why == STARTS)
     }
 }
 
@@ -77,7 +85,9 @@ pub fn try_all(
     }
     // Whoever does not start need not be waited for again and again.
     if let Some(why) = (!runs_already).then(|| does_not_start(technique)).flatten() {
-        tries.found().fill(Some(Found::Fails(format!("it does not start: {why}"))));
+        let not_tried = Found::NotTried("it does not start".into());
+        tries.found().fill(Some(not_tried));
+        tries.found()[0] = Some(Found::Fails(format!("it does not start: {why}")));
     } else if runs_already {
         for (case, found) in tries.cases.iter().zip(tries.found().iter_mut()) {
             *found = (!case.is_for_any).then(|| Found::NotTried(STARTS.into()));
@@ -169,7 +179,8 @@ impl Tries {
     /// A sentence that this one needs, and that does not hold; the one at the bottom of it.
     fn missing(&self, case: &Case) -> Option<String> {
         let found = self.found();
-        case.needs.iter().find_map(|number| {
+        let own = case.sentence.filter(|own| NEEDED.contains(own)); // of which it may be the first
+        case.needs.iter().chain(&own).find_map(|number| {
             let found = found[self.first_of(number)?].as_ref()?;
             match found {
                 Found::NotTried(why) if why == STARTS => None, // nobody has said that it does not
@@ -180,8 +191,6 @@ impl Tries {
         })
     }
 }
-
-const STARTS: &str = "it would start, stop or look into the server";
 
 /// Stands before what has failed for want of time, until that is tried once more.
 const LATE: &str = "(late) ";

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
-use crate::time::{late, soon};
+use crate::time::{late, soon, within};
 
 /// The four servers, each named as its crate is.
 pub const SERVERS: [&str; 4] = ["polling", "long-polling", "server-sent-events", "websockets"];
@@ -150,7 +150,8 @@ impl Server {
                 sleep(Duration::from_millis(20)).await; // nobody tells when it does
             }
         };
-        let host = soon(&format!("it accepts connections at PORT={port}"), accepts).await;
+        let what = format!("it accepts connections at PORT={port}");
+        let host = within(A_START, &what, accepts).await;
         server.host = host;
         let says = server.printed.wait_for(|lines| !lines.is_empty());
         let _ = timeout(Duration::from_secs(1), says).await;
@@ -387,6 +388,9 @@ pub fn command(name: &str) -> Command {
         .env_remove("PAGES");
     command
 }
+
+/// How long another server may take to start; an interpreter on a busy machine takes its time.
+const A_START: Duration = Duration::from_secs(100);
 
 const V4: &str = "127.0.0.1";
 const V6: &str = "[::1]";

@@ -51,7 +51,9 @@ pub async fn retry_and_ids(name: &'static str) {
             loop {
                 let block = stream.block().await;
                 if heard == 0 {
-                    retry = retry.or_else(|| block.get("retry").map(ToOwned::to_owned));
+                    if let Some(said) = block.get("retry") {
+                        retry = Some(said.to_owned());
+                    }
                 }
                 let Some(text) = block.data() else { continue };
                 if text == sent.update {
