@@ -13,15 +13,16 @@ mod serve;
 #[cfg(feature = "serve")]
 pub use serve::{after, array, is_own_page, parse_id, print_line, serve};
 
-use std::{collections::VecDeque, future, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::{collections::VecDeque, future, mem, sync::Arc};
 use tokio::{sync::watch, task::yield_now, time::sleep};
 
 /// How many updates are kept. A client that was away for longer goes on from the oldest of them,
 /// and is told that some are missing.
 pub const KEPT: usize = 1_000;
-/// The grace period, in microseconds: for so long an update is kept that a reader has not read yet,
-/// even if the list is full. Meanwhile, whoever publishes waits (backpressure).
-const GRACE: u64 = 1_000_000;
+/// The grace period: for so long an update is kept that a reader has not read yet, even if the list
+/// is full. Meanwhile, whoever publishes waits (backpressure).
+const GRACE: Duration = Duration::from_secs(1);
 /// About how many bytes of updates a reader takes at once. This is what a client costs that does not
 /// read.
 const BATCH: usize = 8 * 1024;
@@ -39,6 +40,9 @@ pub struct Update {
     /// Held by each reader that has seen this update, and not the next one.
     #[serde(skip)]
     place: Arc<()>,
+    /// When it came into this list, by a clock that nobody can set.
+    #[serde(skip)]
+    arrived: Instant,
 }
 
 /// Oldest first. Its first entry is the newest update that is no longer kept. That entry marks the
@@ -95,13 +99,13 @@ impl Feed {
 
     /// Appends an update. First it waits for readers that would lose the oldest one, but not longer
     /// than the grace period. Afterwards it lets other tasks run, so that readers can follow.
-    async fn append(&self, grace: u64, make: impl Fn(u64) -> Arc<Update>) -> Arc<Update> {
+    async fn append(&self, grace: Duration, make: impl Fn(u64) -> Arc<Update>) -> Arc<Update> {
         loop {
             let mut update = None;
             self.list.send_if_modified(|list| {
                 if list.len() > KEPT {
                     let is_awaited = Arc::strong_count(&list[0].place) > 1;
-                    if is_awaited && micros_now().abs_diff(list[1].id) < grace {
+                    if is_awaited && list[1].arrived.elapsed() < grace {
                         return false;
                     }
                     list.pop_front();
@@ -125,9 +129,9 @@ impl Feed {
     }
 
     /// A reader of everything newer than the id `after`. Without `after`: of what is published from
-    /// now on. An `after` beyond the newest id (the clock was set back) counts as 0: nobody waits in
-    /// vain. But if many servers share an engine, another one may have been faster: the engine is
-    /// asked first.
+    /// now on. An `after` beyond the newest id is of another life of this server, whose clock was ahead.
+    /// It counts as older than all that is kept: what came after it can't be known. But if many servers
+    /// share an engine, another one may have been faster: the engine is asked first.
     #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
     pub async fn reader(&self, after: Option<u64>) -> Reader {
         #[cfg(feature = "redis")]
@@ -138,7 +142,7 @@ impl Feed {
         let list = self.list.borrow();
         let after = after.unwrap_or(newest(&list).id);
         let is_beyond = after > newest(&list).id;
-        let after = if is_beyond { 0 } else { after };
+        let after = if is_beyond { 1 } else { after };
         let is_gap = (1..list[0].id).contains(&after); // what came after it is no longer kept
         let place = &list[first_after(&list, after) - 1];
         let seen = if is_gap { after } else { after.max(place.id) };
@@ -198,7 +202,7 @@ impl Reader {
 
 fn made(id: u64, update: &str, event: Option<&str>) -> Arc<Update> {
     let (update, event, place) = (update.into(), event.map(Into::into), Arc::default());
-    Arc::new(Update { id, update, event, place })
+    Arc::new(Update { id, update, event, place, arrived: Instant::now() })
 }
 
 fn micros_now() -> u64 {

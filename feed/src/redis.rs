@@ -20,7 +20,7 @@ use tokio::{sync::watch, time::sleep, time::timeout};
 pub(crate) use line::Engine;
 use line::{Line, connect, is_elsewhere, time};
 
-use crate::{Feed, GRACE, KEPT, List, Refused, Update, first_after, made, newest};
+use crate::{Feed, KEPT, List, Refused, Update, first_after, made, newest};
 
 /// How long the engine may take for anything: after that it is away.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -29,9 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const IN_TIME: Duration = Duration::from_secs(3);
 /// How long one `XREAD` waits at the most: less than [`PATIENCE`], so that a silent line is noticed.
 const BLOCK: Duration = Duration::from_secs(1);
-/// How old an update may be that readers are still waited for, in microseconds: shorter than in
-/// memory, so that this server itself does not fall behind what the engine keeps.
-const MOMENT: u64 = GRACE / 10;
+/// The grace period of readers: shorter than in memory, so that this server itself does not fall
+/// behind what the engine keeps.
+const MOMENT: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts to reach the engine again.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 

@@ -5,11 +5,12 @@ mod generated;
 mod guard;
 mod http;
 mod listen;
+mod names;
 mod pages;
 mod stdout;
 
-pub use guard::is_own_page;
 pub use http::{after, array, parse_id};
+pub use names::is_own_page;
 pub use stdout::print_line;
 
 use std::{env, error::Error, fmt, fs::File, process::ExitCode, time::Duration};
@@ -17,6 +18,7 @@ use std::{env, error::Error, fmt, fs::File, process::ExitCode, time::Duration};
 use actix_files::Files;
 use actix_web::error::ErrorServiceUnavailable;
 use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::mime::TEXT_HTML;
 use actix_web::{App, HttpResponse, HttpServer, guard as method, http::header, rt, web};
 
 use crate::Feed;
@@ -64,7 +66,8 @@ async fn run(
     let is_loopback = listeners
         .iter()
         .all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()));
-    let guarded = is_loopback || env::var("ALLOWED_HOSTS").is_ok_and(|names| !names.is_empty());
+    let has_names = !names::allowed_hosts()?.is_empty();
+    let guarded = is_loopback || has_names;
 
     let feed = match env::var("REDIS_URL") {
         Err(_) => Feed::default(),
@@ -82,7 +85,8 @@ async fn run(
         let reads = || method::Any(method::Get()).or(method::Head());
         let files =
             |at, folder| Files::new(at, folder).guard(reads()).default_handler(web::to(no_page));
-        let to_page = async || web::Redirect::to("/html/index.html");
+        // Relative: the server may be reached under a path.
+        let to_page = || web::to(async || web::Redirect::to("html/index.html"));
         App::new()
             .wrap(from_fn(move |request, next| Box::pin(guard::around(guarded, request, next))))
             .wrap(
@@ -91,8 +95,9 @@ async fn run(
                     .add((header::CACHE_CONTROL, "no-cache")),
             )
             .app_data(data.clone())
+            .route("/", to_page().guard(method::All(reads()).and(method::fn_guard(prefers_html))))
             .configure(technique)
-            .route("/", web::route().guard(reads()).to(to_page))
+            .route("/", to_page().guard(reads()))
             .route("/api/messages", web::post().to(http::receive))
             .service(files("/html", &pages.own).index_file("index.html"))
             .service(files("/public", &pages.shared))
@@ -120,6 +125,11 @@ async fn run(
     let end = server.await;
     stdout::printed().await;
     Ok(end?)
+}
+
+/// Whether a browser asks for something to show: its `Accept` prefers HTML.
+fn prefers_html(request: &method::GuardContext<'_>) -> bool {
+    request.header::<header::Accept>().is_some_and(|accept| accept.preference() == TEXT_HTML)
 }
 
 /// `404`: there is no such page. But `503` where no file can be opened, as connections have taken all

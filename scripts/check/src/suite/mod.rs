@@ -3,6 +3,7 @@
 //! ([`main`]); `scripts/check.sh` runs those that a sentence asks for, on anybody's server.
 
 pub mod basic;
+pub mod between;
 pub mod contract;
 pub mod cursor;
 pub mod ending;
@@ -175,7 +176,7 @@ fn resuming() -> Vec<Case> {
         case("2.4", cursor::the_newest_1000_are_kept).for_any(),
         case("2.5", gap::away_for_too_long_is_told),
         case("2.6", gap::a_restart_is_told),
-        case("2.7", cursor::a_cursor_beyond_the_newest_counts_as_0),
+        case("2.7", cursor::a_cursor_beyond_the_newest_is_told_a_gap),
         case("2.8", fair::a_burst_is_for_everyone_who_reads).for_any(),
         case("2.9", slow::a_client_that_catches_up_slowly).slow(),
         case("2.10", messages::an_event_with_a_name).for_any(),
@@ -184,6 +185,7 @@ fn resuming() -> Vec<Case> {
         case("2.12", slow::quiet).slow(),
         case("3.3", cursor::what_is_no_id_is_refused).for_any(),
         case("3.7", methods::old_http_is_answered_as_it_reads).for_any(),
+        case("3.28", between::another_sites_page_learns_nothing),
         case("3.16", slow::a_client_that_no_longer_reads).slow(),
         case("3.17", fair::no_queue_grows_for_those_who_do_not_read),
         case("3.17", fair::answers_that_nobody_reads_cost_little),
@@ -215,6 +217,7 @@ fn alone() -> Vec<Case> {
         case("3.5", messages::why_is_one_line_of_text).for_any(),
         case("3.8", headers::every_response_has_them).for_any(),
         case("3.9", headers::no_cors).for_any(),
+        case("3.10", names::what_can_never_match_is_refused),
         case("3.12", names::localhost_is_two_addresses),
         case("3.12", start::host_says_for_whom),
         case("3.13", start::a_port_that_is_none),
@@ -236,6 +239,7 @@ fn ours() -> Vec<Case> {
         case("", start::from_any_folder),
         case("", headers::nothing_outside_of_the_asset_folders),
         case("", methods::head_of_a_page),
+        case("", names::the_name_that_was_asked_for_is_said),
         case("", fair::a_burst_in_one_go),
     ]
 }
@@ -255,6 +259,7 @@ fn of_polling(resumes: &[&'static str]) -> Vec<Case> {
         case("1.6", polling::the_newest),
         case("1.7", polling::all_that_is_kept),
         case("", polling::the_newest_whatever_else_is_asked),
+        case("", polling::a_browser_is_led_to_the_page),
     ];
     let back = vec![case("2.13", polling::only_what_is_newer).for_any()];
     let head = case("3.6", methods::head_is_answered).for_any();
@@ -286,6 +291,7 @@ fn of_server_sent_events(resumes: &[&'static str]) -> Vec<Case> {
         case("1.11", basic::an_update_is_an_event).for_any(),
         case("2.11", basic::lines_stay_in_one_event).for_any(),
         case("2.15", server_sent_events::retry_and_ids).for_any(),
+        case("2.15", server_sent_events::each_stream_has_its_own_retry).for_any(),
         case("2.17", server_sent_events::a_comment_after_15_seconds_of_silence).slow(),
     ];
     let back = vec![

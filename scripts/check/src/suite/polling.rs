@@ -1,7 +1,7 @@
 //! What only `polling` has on the wire.
 
 use super::basic::{assert_kind, at_once};
-use lab::client::{newest_id, publish};
+use lab::client::{Answered as _, newest_id, publish};
 use lab::{Server, Update, client};
 use reqwest::Response;
 use serde_json::Value;
@@ -18,6 +18,30 @@ pub async fn the_newest(name: &'static str) {
         assert_eq!(newest, published, "what GET / is answered by");
     }
     at_once("GET /", async || drop(get(&server, "/").await)).await;
+}
+
+/// Whose `Accept` prefers HTML looks for a page: every terminal's link leads to `/`.
+pub async fn a_browser_is_led_to_the_page(name: &'static str) {
+    let server = Server::start(name).await;
+    let rows = [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true),
+        ("text/html", true),
+        ("application/json;q=0.1, text/html;q=0.9", true),
+        ("*/*", false),
+        ("application/json", false),
+        ("application/json, text/plain, */*", false),
+        ("application/json, text/html;q=0.9", false),
+        ("text/html;q=0", false),
+        ("", false),
+    ];
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+    let client = client.expect("a client");
+    for (accept, to_page) in rows {
+        let asked = client.get(server.url("/")).header("Accept", accept).send().await.answered();
+        assert_eq!(asked.status(), if to_page { 307 } else { 200 }, "Accept: {accept}");
+        let leads = asked.headers().get("location").and_then(|to| to.to_str().ok());
+        assert_eq!(leads, to_page.then_some("html/index.html"), "Accept: {accept}");
+    }
 }
 
 /// A cursor has no meaning there.
