@@ -51,6 +51,11 @@ async fn received_of_a_burst(
     let server = Server::start(name).await;
     let seen = newest_id(&server).await;
     let mut readers: Vec<_> = (0..4).map(|_| Client::new(&server, seen)).collect();
+    // A reader that connects while the burst is under way may rightly be told of a gap.
+    let marker = publish(&server, "before the burst").await;
+    for reader in &mut readers {
+        assert_eq!(reader.next().await, marker, "each reader is connected");
+    }
     let send = async {
         if in_one_go {
             Some(send_in_one_go(&server, burst).await)

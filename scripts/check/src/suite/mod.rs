@@ -323,6 +323,7 @@ fn of_websockets(resumes: &[&'static str]) -> Vec<Case> {
         case("1.13", basic::an_update_is_a_frame).for_any(),
         case("2.18", websockets::an_update_is_json).for_any(),
         case("2.18", websockets::the_subprotocol).for_any(),
+        case("3.27", websockets::a_stop_is_a_close),
     ];
     let spoken = vec![
         case("2.19", websockets::messages_in_pieces).for_any(),
@@ -336,6 +337,10 @@ fn of_websockets(resumes: &[&'static str]) -> Vec<Case> {
         case("2.2", websockets::where_it_begins).for_any(),
         case("2.5", websockets::a_gap_is_a_frame),
         case("2.21", websockets::a_message_and_gone),
+        case("2.21", websockets::many_messages_and_a_close),
+        case("2.21", websockets::a_few_messages_beside_a_flood),
+        case("3.26", websockets::a_client_that_does_not_read_is_heard),
+        case("", websockets::many_messages_and_gone),
         case("3.22", websockets::what_may_not_be_sent),
     ];
     let open = need(&["1.12"], open).chain(need(&["1.2", "1.12"], heard));

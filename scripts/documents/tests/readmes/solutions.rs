@@ -377,6 +377,7 @@ async fn server_sent_events_2_a_name_of_your_own() {
     page.shows("after it").await;
     let rows = page.browser.value("document.querySelector('#updates').textContent").await;
     assert!(!rows.as_str().expect("it is text").contains("Fire"), "nobody listens for it");
+    page.browser.click("event-names summary").await;
     page.browser.fill("#event-names", "greeting alarm").await;
     page.browser.press(&[lab::browser::Key::Enter]).await;
     publish(&page.server, json!({ "update": "Fire again", "event": "alarm" })).await;
