@@ -81,7 +81,7 @@ mod tests {
         assert!(sentences.len() > 60, "{}", sentences.len());
         let polling = sentences.iter().find(|it| it.number == "1.7").expect("it is there");
         assert_eq!(polling.technique, Some("polling"));
-        assert!(polling.text.starts_with("GET /api/messages is answered"), "{}", polling.text);
+        assert!(polling.text.starts_with("GET /api/messages, without"), "{}", polling.text);
         assert!(
             sentences
                 .iter()
