@@ -110,7 +110,7 @@ pub fn try_all(
                 let played = timeout(LONGEST, play(&situation, technique, &command)).await;
                 let found = match played {
                     Ok(Ok(())) => Found::Holds,
-                    Ok(Err(Wrong::NotTried(why))) => Found::NotTried(why),
+                    Ok(Err(Wrong::NotTried(why))) => Found::NotTried(why.into()),
                     Ok(Err(Wrong::Fails(why))) => {
                         Found::Fails(format!("{}: {why}", situation.title))
                     }

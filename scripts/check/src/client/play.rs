@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::hard::{Asked, Hard, Line, Mood};
 use super::process::{Process, is_an_end};
 use super::{Situation, Technique};
+use crate::tries::LISTENS_ONLY;
 
 /// For what should happen at once: long enough for a very busy machine.
 const SOON: Duration = Duration::from_secs(20);
@@ -689,7 +690,7 @@ impl Stage {
         let asked = self.pending().await?;
         let _ = asked;
         let asked = self.asked.clone().expect("it was asked");
-        let not = Wrong::NotTried("it does not send");
+        let not = Wrong::NotTried(LISTENS_ONLY);
         if self.technique != Technique::Websockets {
             let posted = timeout(SOON, self.hard.posted.recv()).await;
             let Ok(Some(posted)) = posted else { return Err(not) };
