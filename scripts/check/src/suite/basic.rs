@@ -297,7 +297,7 @@ async fn a_stream_at(name: &'static str, path: &str) {
                 sleep(A_WHILE).await; // until the stream is there
             }
         };
-        let hear = async { while stream.event().await.data().as_deref() != Some(text) {} };
+        let hear = async { while !stream.block().await.says(text) {} };
         tokio::select! {
             () = soon("an update over the stream", hear) => {}
             () = talk => unreachable!("it goes on"),

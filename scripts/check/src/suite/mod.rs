@@ -83,7 +83,8 @@ where
 }
 
 /// The sentences that others need, each behind those that it needs itself.
-pub const NEEDED: [&str; 9] = ["1.2", "1.7", "1.8", "1.10", "1.12", "1.3", "2.15", "2.18", "2.2"];
+pub const NEEDED: [&str; 11] =
+    ["1.2", "1.7", "1.8", "1.10", "1.11", "1.12", "1.13", "1.3", "2.15", "2.18", "2.2"];
 
 /// What each of these cases needs.
 fn need(numbers: &[&'static str], cases: Vec<Case>) -> impl Iterator<Item = Case> {
@@ -122,19 +123,19 @@ pub fn buts() -> Vec<String> {
 /// All cases of a technique: what it has in common with the others, and its own.
 #[must_use]
 pub fn cases(technique: &str) -> Vec<Case> {
-    // How its client listens, and where an update's id stands.
-    let (hears, ids) = match technique {
-        "polling" => ("1.7", "1.7"),
-        "long-polling" => ("1.8", "1.8"),
-        "server-sent-events" => ("1.10", "2.15"),
-        _ => ("1.12", "2.18"),
+    // How its client listens, as what an update comes, and where its id stands.
+    let (hears, says, ids) = match technique {
+        "polling" => ("1.7", "1.7", "1.7"),
+        "long-polling" => ("1.8", "1.8", "1.8"),
+        "server-sent-events" => ("1.10", "1.11", "2.15"),
+        _ => ("1.12", "1.13", "2.18"),
     };
     let talks = [&["1.2", hears][..], &["1.3"]].concat();
     let resumes = ["1.2", hears, ids, "2.2"];
     let mut cases = vec![case("1.1", basic::it_says_where_it_listens)];
     cases.push(case("1.2", basic::a_message_is_confirmed).for_any());
     cases.extend(need(&["1.2"], publishing()));
-    cases.extend(need(&["1.2", hears], hearing()));
+    cases.extend(need(&["1.2", hears, says], hearing()));
     cases.extend(need(&resumes, resuming()));
     cases.extend(need(&talks, talking()));
     cases.extend(alone());
