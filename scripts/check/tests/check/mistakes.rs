@@ -141,7 +141,7 @@ pub const MISTAKES: &[Mistake] = &[
     told("200 for 201", "polling", &["1.2"], &["1.3", "1.4", "1.5", "1.6", "1.7", "2.2"], |told| {
         replaced(told, b"HTTP/1.1 201 Created", b"HTTP/1.1 200 OK")
     }),
-    told("an update that is HTML", "long-polling", &["1.2"], &["1.3", "1.5", "1.8"], |told| {
+    told("an update that is HTML", "long-polling", &["1.2"], &["1.3", "1.5"], |told| {
         replaced(told, b"content-type: application/json", b"content-type: text/html")
     }),
     told("an id in quotes", "polling", &["1.2"], &["1.1"], |told| {
@@ -156,9 +156,6 @@ pub const MISTAKES: &[Mistake] = &[
     }),
     told("a field that is not data", "server-sent-events", &["1.11"], &["1.2", "1.10"], |told| {
         replaced(told, b"data: ", b"date: ")
-    }),
-    told("events with a name", "server-sent-events", &["1.11"], &["1.2", "1.10"], |told| {
-        replaced(told, b"retry: ", b"event: ")
     }),
     told("no retry", "server-sent-events", &["2.15"], &["1.3", "1.10", "1.11"], |told| {
         replaced(told, b"retry: ", b"retro: ")
