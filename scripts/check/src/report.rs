@@ -3,15 +3,14 @@
 use std::env;
 use std::io::{IsTerminal as _, stdout};
 
-use check::suite::Case;
-use check::suite::contract::{LEVELS, Sentence};
+use check::suite::contract::Sentence;
 use serde_json::json;
 
 use crate::tries::{Found, is_dumb};
 
 /// A sentence holds when all of its cases do.
-pub fn result(sentence: &Sentence, found: &[(Case, Found)]) -> Found {
-    let own = found.iter().filter(|(case, _)| case.sentence == Some(sentence.number));
+pub fn result(sentence: &Sentence, found: &[(Vec<&str>, Found)]) -> Found {
+    let own = found.iter().filter(|(tries, _)| tries.contains(&sentence.number));
     let (mut fails, mut buts, mut not_tried) = (Vec::new(), Vec::new(), None);
     for (_, found) in own {
         match found {
@@ -32,13 +31,13 @@ pub fn result(sentence: &Sentence, found: &[(Case, Found)]) -> Found {
 }
 
 /// A line for each sentence, level by level, and why where it does not hold; the last line counts.
-pub fn as_text(results: &[(&Sentence, Found)]) -> String {
+pub fn as_text(levels: [&str; 3], results: &[(&Sentence, Found)]) -> String {
     let has_colours = stdout().is_terminal() && !is_dumb() && env::var_os("NO_COLOR").is_none();
     let coloured = |colour: &str, text: &str| {
         if has_colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.into() }
     };
     let (mut lines, mut counts, mut said) = (Vec::new(), Vec::new(), "");
-    for (level, name) in (1..).zip(LEVELS) {
+    for (level, name) in (1..).zip(levels) {
         let own = results.iter().filter(|(sentence, _)| sentence.level() == level);
         let own: Vec<_> = own.collect();
         if own.is_empty() {

@@ -35,6 +35,8 @@ pub enum Found {
     NotTried(String),
 }
 
+/// Why a sentence is not tried on a client that only listens.
+pub const LISTENS_ONLY: &str = "it does not send";
 /// Why a case is not tried on a server that runs already.
 const STARTS: &str = "it would start, stop or look into the server";
 
@@ -46,7 +48,8 @@ impl Found {
 
     /// Whether it is as the contract says, or can't be tried in this way.
     pub fn is_right(&self) -> bool {
-        self.is_held() || matches!(self, Found::NotTried(why) if why == STARTS)
+        self.is_held()
+            || matches!(self, Found::NotTried(why) if [STARTS, LISTENS_ONLY].contains(&&**why))
     }
 }
 
@@ -64,7 +67,7 @@ pub fn try_all(
     technique: &'static str,
     is_asked: impl Fn(&str) -> bool,
     runs_already: bool,
-) -> Vec<(Case, Found)> {
+) -> Vec<(Vec<&'static str>, Found)> {
     let mut cases = cases(technique);
     cases.retain(|case| case.sentence.is_some());
     let found = Mutex::new(vec![None; cases.len()]);
@@ -106,7 +109,9 @@ pub fn try_all(
     let found = tries.found.into_inner().expect("nobody panicked with it");
     let found = tries.cases.into_iter().zip(found).enumerate();
     let found = found.filter(|(index, _)| asked.contains(index));
-    found.filter_map(|(_, (case, found))| Some((case, found?.said()))).collect()
+    found
+        .filter_map(|(_, (case, found))| Some((case.sentence.into_iter().collect(), found?.said())))
+        .collect()
 }
 
 impl Tries {
@@ -216,7 +221,7 @@ pub fn is_dumb() -> bool {
 }
 
 /// Shows how far it is, where somebody looks at it.
-fn progress(text: &str) {
+pub fn progress(text: &str) {
     if stderr().is_terminal() && !is_dumb() {
         let _ = write!(stderr(), "\r{text:30}\r");
     }

@@ -54,7 +54,7 @@ pub struct Server {
     name: String,
     process: Option<Child>,
     /// The process group that ends with it: where it is somebody else's.
-    group: Option<i32>,
+    _group: Option<Group>,
     /// Where `localhost` is: somebody else's server may be at one of its two addresses only.
     host: &'static str,
     port: u16,
@@ -70,11 +70,11 @@ impl Server {
         if let Some(Other::Port(port)) = OTHER.get() {
             let nothing = || watch::channel(Vec::new()).1;
             let (name, port) = (name.to_owned(), *port);
-            let (process, group) = (None, None);
+            let process = None;
             return Server {
                 name,
                 process,
-                group,
+                _group: None,
                 host: V4,
                 port,
                 printed: nothing(),
@@ -170,12 +170,11 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let group = process.id().and_then(|id| id.try_into().ok()).filter(|_| !is_ours);
-        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
+        let group = (!is_ours).then(|| Group::led_by(&process));
         let printed = lines_of(process.stdout.take().expect("it is piped"), false);
         let complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
         let process = Some(process);
-        Server { name: name.into(), process, group, host: V4, port: 0, printed, complained }
+        Server { name: name.into(), process, _group: group, host: V4, port: 0, printed, complained }
     }
 
     /// Starts a server with this command, and waits until it says where it listens.
@@ -331,26 +330,43 @@ impl Server {
     }
 }
 
-/// The process groups of somebody else's servers that run now, each led by the server.
+/// The process groups of somebody else's servers and clients that run now, each led by one of them.
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-impl Drop for Server {
+/// The process group of somebody else's program. Dropped, all of it is killed.
+#[derive(Debug)]
+pub struct Group(Option<i32>);
+
+impl Group {
+    /// The group that this process leads.
+    #[must_use]
+    pub fn led_by(process: &Child) -> Group {
+        let group = process.id().and_then(|id| id.try_into().ok());
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
+        Group(group)
+    }
+
+    /// Sends a signal to all of it.
+    pub fn signal(&self, signal: Signal) {
+        let _ = self.0.map(|group| signal::killpg(Pid::from_raw(group), signal)); // it may have ended
+    }
+}
+
+impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
+        if let Some(group) = self.0 {
             GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
-            end_group(group);
+            self.signal(Signal::SIGKILL);
         }
     }
 }
 
-fn end_group(group: i32) {
-    let _ = signal::killpg(Pid::from_raw(group), Signal::SIGKILL); // it may have ended
-}
-
-/// Ends all of somebody else's servers that this process has started: it is about to end itself.
+/// Ends all of somebody else's programs that this process has started: it is about to end itself.
 pub fn end_all() {
     let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    groups.iter().for_each(|group| end_group(*group));
+    for group in groups.iter() {
+        let _ = signal::killpg(Pid::from_raw(*group), Signal::SIGKILL); // it may have ended
+    }
 }
 
 /// Only there the system tells in `/proc` what a process holds.
