@@ -9,6 +9,7 @@ mod listen;
 mod names;
 mod pages;
 mod stdout;
+mod stop;
 
 pub use http::{after, array, parse_id};
 pub use names::is_own_page;
@@ -100,17 +101,20 @@ async fn run(
             .service(web::resource("/{other}*")) // 405 where others match
     };
     // As actix-web's `HttpServer` does it; but it would not let `Connection` in between.
-    let mut server = Server::build().max_concurrent_connections(CONNECTIONS).shutdown_timeout(1); // second: an open stream would delay the end by 30
-    let stop = server.graceful_shutdown_signal();
+    let mut server = Server::build()
+        .max_concurrent_connections(CONNECTIONS)
+        .shutdown_signal(stop::stop(feed.clone()))
+        .shutdown_timeout(1); // second, for what is still open then
+    let stopping = server.graceful_shutdown_signal();
     let http = move || {
-        let stop = stop.clone();
-        let stop = move || {
-            let stop = stop.clone();
-            async move { stop.notified().await }
+        let stopping = stopping.clone();
+        let stopping = move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
         };
         let app = map_config(app(), |()| AppConfig::default());
         fn_service(connection::accept)
-            .and_then(connection::http().graceful_shutdown_signal(stop).finish(app))
+            .and_then(connection::http().graceful_shutdown_signal(stopping).finish(app))
     };
     for listener in listeners {
         server = server.listen("http", listener, http.clone())?;

@@ -22,7 +22,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::document::Document;
-use super::{patch, root, servers};
+use super::session::free_ports;
+use super::{patch, root};
 
 /// The solved copy of a server.
 pub struct Solved {
@@ -195,7 +196,7 @@ impl Page {
         let solved = Solved::of(name);
         solved.page(exercise);
         let browser = Browser::start().await;
-        let server = start_at(&solved, servers::free_port()).await;
+        let server = start_at(&solved, free_ports()[0]).await;
         let opened = Page { browser, server, _place: place };
         opened.open().await;
         opened
@@ -376,6 +377,7 @@ async fn server_sent_events_2_a_name_of_your_own() {
     page.shows("after it").await;
     let rows = page.browser.value("document.querySelector('#updates').textContent").await;
     assert!(!rows.as_str().expect("it is text").contains("Fire"), "nobody listens for it");
+    page.browser.click("event-names summary").await;
     page.browser.fill("#event-names", "greeting alarm").await;
     page.browser.press(&[lab::browser::Key::Enter]).await;
     publish(&page.server, json!({ "update": "Fire again", "event": "alarm" })).await;
