@@ -159,7 +159,7 @@ fn the_suite() {
     let name = SERVERS.into_iter().find(|server| *server == name).expect("it is one of the four");
     let begin = env::var("CASES").expect("`failing` says which");
     let is_tried = |case: &suite::Case| {
-        !case.is_slow && !case.sentences.is_empty() && case.name.starts_with(&begin)
+        !case.is_slow && case.sentence.is_some() && case.name.starts_with(&begin)
     };
     let cases = suite::cases(name).into_iter().filter(is_tried);
     let cases = Mutex::new(cases.collect::<Vec<_>>());
