@@ -16,7 +16,7 @@ pub use stdout::print_line;
 use std::{env, error::Error, fmt, fs::File, process::ExitCode, time::Duration};
 
 use actix_files::Files;
-use actix_web::error::ErrorServiceUnavailable;
+use actix_web::error::{ErrorNotFound, ErrorServiceUnavailable};
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::mime::TEXT_HTML;
 use actix_web::{App, HttpResponse, HttpServer, guard as method, http::header, rt, web};
@@ -136,7 +136,7 @@ fn prefers_html(request: &method::GuardContext<'_>) -> bool {
 /// file descriptors.
 async fn no_page() -> HttpResponse {
     match File::open("/") {
-        Ok(_) => HttpResponse::NotFound().finish(),
+        Ok(_) => ErrorNotFound("there is no such page").into(),
         Err(why) => ErrorServiceUnavailable(why).into(),
     }
 }

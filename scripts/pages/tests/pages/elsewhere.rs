@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
+use super::in_each_browser::seen;
 use super::*;
 
 /// Asks a function of `public/page/neighbour.js`.
@@ -225,6 +226,30 @@ async fn works(browser: &Browser, address: impl Fn(u16) -> String) {
     browser.click("nav a").await; // which is there
     browser.until("it has led there", &format!("location.href === '{}'", address(8001))).await;
     until_status(browser, "connected").await;
+
+    browser.view(View { width: 1600, height: 1000, ..View::default() }).await;
+    browser.click("nav a:last-of-type").await;
+    browser.until("it has led to the comparison", "document.querySelector('#results')").await;
+    for name in SERVERS {
+        browser.until("its frame is seen", &seen(name)).await;
+        browser.enter_frame(Some(&frame(name))).await;
+        until_status(browser, "connected").await;
+        browser.enter_frame(None).await;
+    }
+    type_message(browser, "to all four").await;
+    browser.until("all four are measured", &measured(&SERVERS)).await;
+}
+
+/// What is not there says so.
+#[tokio::test]
+async fn a_page_that_is_not_there() {
+    let server = Server::start("polling").await;
+    for path in ["/html/nothing.html", "/public/nothing.js", "/nothing"] {
+        let answer = reqwest::get(server.url(path)).await.expect("it answers");
+        assert_eq!(answer.status(), 404, "{path}");
+        let text = answer.text().await.expect("it is text");
+        assert!(text.starts_with("there is no such "), "{path}: {text}");
+    }
 }
 
 macro_rules! behind_a_forwarder {

@@ -168,10 +168,8 @@ async fn says(browser: &Browser, what: &str) {
 
 /// A message on a WebSocket that is closed with 1013, as the engine is away: it is not stored, and
 /// the page says so, and keeps its text. Sent again, it is there once.
-#[tokio::test]
-async fn a_message_that_is_not_stored() {
+pub async fn a_message_that_is_not_stored(browser: Browser) {
     let server = Server::start("websockets").await;
-    let browser = Browser::start().await;
     let does = on_a_line(&browser, &server).await;
     *does.lock().expect("nobody panics") = Line::IsAway;
     type_message(&browser, "once more").await;
@@ -183,7 +181,7 @@ async fn a_message_that_is_not_stored() {
     assert_eq!(browser.value(closed).await, true, "the wire says why");
     says(&browser, "Not stored, try again").await; // that is still true
     assert_eq!(browser.value(TEXT).await, "once more");
-    picture(&browser, "websockets-not-stored").await;
+    picture(&browser, &format!("websockets-not-stored-{}", browser.engine().name())).await;
     browser.click("#send").await;
     browser.until("it is sent", &format!("{TEXT} === '' && {REFUSED} === ''")).await;
     assert_eq!(received(&browser).await, ["Real-Time Update 1", "once more"]);
@@ -214,10 +212,8 @@ async fn a_message_on_a_line_that_swallows() {
 
 /// The server has the message, and its way back is lost with the connection. Nobody knows, and the
 /// page says so; until the next connection brings it.
-#[tokio::test]
-async fn a_message_that_comes_back_later() {
+pub async fn a_message_that_comes_back_later(browser: Browser) {
     let server = Server::start("websockets").await;
-    let browser = Browser::start().await;
     let does = on_a_line(&browser, &server).await;
     *does.lock().expect("nobody panics") = Line::SwallowsDown;
     let mut other = lab::Client::new(&server, 0);
