@@ -13,7 +13,8 @@ async fn main() {
     for degrees in [19, 20, 21] {
         thermometer.publish(&format!("{degrees} °C"), None).await.expect("a good text");
     }
-    let first = &display.next().await.updates[0]; // waits where there is nothing yet
+    let news = display.next().await.expect("the feed goes on"); // waits where there is nothing yet
+    let first = &news.updates[0];
     println!("the display shows {}", first.update);
 
     // The display was switched off here. It comes back and says what it saw last.

@@ -13,8 +13,9 @@ mod serve;
 #[cfg(feature = "serve")]
 pub use serve::{after, array, is_own_page, parse_id, print_line, serve};
 
+use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::SeqCst};
 use std::time::{Duration, Instant, UNIX_EPOCH};
-use std::{collections::VecDeque, future, mem, sync::Arc};
+use std::{collections::VecDeque, mem};
 use tokio::{sync::watch, task::yield_now, time::sleep};
 
 /// How many updates are kept. A client that was away for longer goes on from the oldest of them,
@@ -53,6 +54,7 @@ type List = VecDeque<Arc<Update>>;
 #[derive(Clone, Debug)]
 pub struct Feed {
     list: watch::Sender<List>,
+    ended: Arc<AtomicBool>,
     #[cfg(feature = "redis")]
     engine: Option<redis::Engine>,
 }
@@ -70,6 +72,7 @@ impl Default for Feed {
     fn default() -> Feed {
         Feed {
             list: watch::Sender::new([made(micros_now(), "", None)].into()),
+            ended: Arc::default(),
             #[cfg(feature = "redis")]
             engine: None,
         }
@@ -146,7 +149,13 @@ impl Feed {
         let is_gap = (1..list[0].id).contains(&after); // what came after it is no longer kept
         let place = &list[first_after(&list, after) - 1];
         let seen = if is_gap { after } else { after.max(place.id) };
-        Reader { feed, seen, place: Arc::clone(&place.place) }
+        Reader { feed, ended: Arc::clone(&self.ended), seen, place: Arc::clone(&place.place) }
+    }
+
+    /// Ends the feed, as a server does that stops: its readers get what is there, and then no more.
+    pub fn end(&self) {
+        self.ended.store(true, SeqCst);
+        self.list.send_modify(|_| {}); // wakes those who wait
     }
 }
 
@@ -163,6 +172,7 @@ pub struct News {
 #[derive(Debug)]
 pub struct Reader {
     feed: watch::Receiver<List>,
+    ended: Arc<AtomicBool>,
     seen: u64,
     place: Arc<()>,
 }
@@ -187,16 +197,14 @@ impl Reader {
         News { gap, updates }
     }
 
-    /// The next batch, as soon as there is something newer. It can be cancelled at any moment, by a
-    /// timeout or another branch of a `select!`: updates count as seen only when they are returned.
-    pub async fn next(&mut self) -> News {
-        let seen = self.seen;
+    /// The next batch, as soon as there is something newer; none when the feed has ended. It can be
+    /// cancelled at any moment, by a timeout or another branch of a `select!`: updates count as seen
+    /// only when they are returned.
+    pub async fn next(&mut self) -> Option<News> {
+        let is_over = |list: &List| newest(list).id > self.seen || self.ended.load(SeqCst);
         // What `wait_for` returns locks the list: it has to be gone before `newer` looks there.
-        let is_newer = self.feed.wait_for(|list| newest(list).id > seen).await.is_ok();
-        if !is_newer {
-            future::pending::<()>().await; // the feed is gone: nothing will come
-        }
-        self.newer()
+        drop(self.feed.wait_for(is_over).await);
+        Some(self.newer()).filter(|news| !news.updates.is_empty())
     }
 }
 

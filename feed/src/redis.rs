@@ -59,7 +59,11 @@ impl Feed {
         let loaded = timeout(PATIENCE, open).await.unwrap_or_else(|_| Err("no answer".into()));
         let (connections, list) = loaded?;
         let engine = Engine { key, state: watch::Sender::default() };
-        let feed = Feed { list: watch::Sender::new(list), engine: Some(engine.clone()) };
+        let feed = Feed {
+            list: watch::Sender::new(list),
+            ended: Arc::default(),
+            engine: Some(engine.clone()),
+        };
         tokio::spawn(feed.clone().stay_connected(engine, clients, connections));
         Ok(feed)
     }

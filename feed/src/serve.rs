@@ -19,7 +19,9 @@ use actix_files::Files;
 use actix_web::error::{ErrorNotFound, ErrorServiceUnavailable};
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::mime::TEXT_HTML;
-use actix_web::{App, HttpResponse, HttpServer, guard as method, http::header, rt, web};
+use actix_web::{
+    App, HttpResponse, HttpServer, guard as method, http::header, rt, rt::signal, web,
+};
 
 use crate::Feed;
 
@@ -108,7 +110,8 @@ async fn run(
     .client_request_timeout(FIRST_REQUEST)
     .keep_alive(KEEP_ALIVE)
     .max_connections(CONNECTIONS)
-    .shutdown_timeout(1) // second: an open stream would delay the end by 30
+    .shutdown_signal(stop(feed.clone()))
+    .shutdown_timeout(1) // second, for what is still open then
     .h1_write_buffer_size(UNWRITTEN)
     .on_connect(|connection, _| listen::tune(connection));
     for listener in listeners {
@@ -130,6 +133,21 @@ async fn run(
 /// Whether a browser asks for something to show: its `Accept` prefers HTML.
 fn prefers_html(request: &method::GuardContext<'_>) -> bool {
     request.header::<header::Accept>().is_some_and(|accept| accept.preference() == TEXT_HTML)
+}
+
+/// Waits until Ctrl-C or SIGTERM, and ends the feed. So who waits for updates learns of the stop.
+async fn stop(feed: Feed) {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate()).ok();
+    #[cfg(unix)]
+    let terminate = async { terminate.as_mut()?.recv().await };
+    #[cfg(not(unix))]
+    let terminate = async { None };
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        Some(()) = terminate => {}
+    }
+    feed.end();
 }
 
 /// `404`: there is no such page. But `503` where no file can be opened, as connections have taken all

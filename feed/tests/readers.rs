@@ -30,7 +30,7 @@ async fn two_threads_publish() {
     let read = readers.iter_mut().map(async |reader| {
         let mut updates = Vec::new();
         while updates.len() < 2 * EACH {
-            let news = timeout(Duration::from_secs(20), reader.next()).await;
+            let news = timeout(Duration::from_secs(20), next(reader)).await;
             updates.extend(all(news.expect("there is more")));
         }
         updates
@@ -70,7 +70,7 @@ async fn cancelled_it_loses_nothing() {
     while seen < UPDATES {
         // As in a server's loop, where something else happens first.
         let news = tokio::select! {
-            news = reader.next() => news,
+            news = next(&mut reader) => news,
             () = yield_now() => {
                 cancelled += 1;
                 continue;
@@ -84,7 +84,7 @@ async fn cancelled_it_loses_nothing() {
     thread.join().expect("it ends");
     assert!(timeout(Duration::ZERO, reader.next()).await.is_err(), "there is no more");
     publish(&feed, "one more").await;
-    assert_eq!(texts(reader.next().await), ["one more"]);
+    assert_eq!(texts(next(&mut reader).await), ["one more"]);
     assert!(cancelled > 0);
 }
 
@@ -104,7 +104,7 @@ async fn no_gap() {
         let mut reader = feed.reader(Some(0)).await;
         let mut seen = Vec::new();
         while seen.len() < KEPT - 1 {
-            seen.extend(texts(reader.next().await));
+            seen.extend(texts(next(&mut reader).await));
             seen.extend(texts(reader.newer()));
         }
         assert!(seen.iter().eq(&(1..KEPT).map(|number| number.to_string()).collect::<Vec<_>>()));
@@ -120,11 +120,11 @@ async fn a_reader_that_lags() {
     let mut waiting = feed.reader(None).await;
     let mut lagging = feed.reader(None).await;
     let first = publish(&feed, "first").await;
-    assert_eq!(lagging.next().await.updates[0].id, first);
+    assert_eq!(next(&mut lagging).await.updates[0].id, first);
     for number in 0..KEPT + 10 {
         publish(&feed, &number.to_string()).await;
     }
-    let news = lagging.next().await;
+    let news = next(&mut lagging).await;
     assert!(news.gap, "ten are missing");
     assert_eq!(news.updates[0].update, "10");
     assert_eq!(news.updates.len() + rest_of(&mut lagging).len(), KEPT);
@@ -132,7 +132,7 @@ async fn a_reader_that_lags() {
     assert!(news.gap, "eleven are missing");
     assert_eq!(news.updates.len() + rest_of(&mut waiting).len(), KEPT);
 
-    let woken = async { texts(waiting.next().await) };
+    let woken = async { texts(next(&mut waiting).await) };
     let wake = async {
         sleep(Duration::from_millis(10)).await; // it waits by then, and if not, it is well too
         publish(&feed, "wake up").await;
@@ -187,6 +187,31 @@ async fn a_batch_is_bounded() {
     assert_eq!(batch.updates.len() + rest_of(&mut reader).len(), KEPT);
 }
 
+/// When the feed ends, who waits is woken, and who is behind gets what is there before the end; so
+/// does a reader that comes afterwards. A reader whose feed is gone does not wait for ever either.
+#[tokio::test]
+async fn the_end() {
+    let feed = Feed::default();
+    let mut behind = feed.reader(None).await;
+    publish(&feed, "the last").await;
+    let mut waiting = feed.reader(None).await;
+    let wake = async {
+        yield_now().await; // it waits by then, and if not, it is well too
+        feed.end();
+    };
+    let (news, ()) = futures_util::future::join(waiting.next(), wake).await;
+    assert!(news.is_none());
+    assert_eq!(texts(next(&mut behind).await), ["the last"]);
+    assert!(behind.next().await.is_none() && behind.next().await.is_none(), "the end is the end");
+    let mut late = feed.reader(Some(0)).await;
+    assert_eq!(texts(next(&mut late).await), ["the last"]);
+    drop(feed);
+    assert!(late.next().await.is_none());
+
+    let mut orphan = Feed::default().reader(None).await;
+    assert!(orphan.next().await.is_none());
+}
+
 /// Runs it in a thread of its own.
 fn in_a_thread<T: Send + 'static, F: Future<Output = T>>(
     it: impl FnOnce() -> F + Send + 'static,
@@ -197,6 +222,11 @@ fn in_a_thread<T: Send + 'static, F: Future<Output = T>>(
 
 async fn publish(feed: &Feed, text: &str) -> u64 {
     feed.publish(text, None).await.expect("a good text").id
+}
+
+/// What is next in a feed that goes on.
+async fn next(reader: &mut Reader) -> News {
+    reader.next().await.expect("the feed goes on")
 }
 
 /// The updates, of which none is missing.

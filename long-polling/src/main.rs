@@ -37,8 +37,8 @@ async fn long_poll(mut request: ServiceRequest) -> Result<ServiceResponse, Error
     let wait = Duration::from_secs(preferred.unwrap_or(WAIT));
 
     let mut response = match timeout(wait, reader.next()).await {
-        Ok(news) => feed::array(reader, news),
-        Err(_) => HttpResponse::NoContent().finish(),
+        Ok(Some(news)) => feed::array(reader, news),
+        _ => HttpResponse::NoContent().finish(), // the time is over, or the server stops
     };
     if let Some(seconds) = preferred {
         let applied = format!("wait={seconds}").try_into().expect("letters and digits");

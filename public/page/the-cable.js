@@ -72,11 +72,13 @@ class TheCable extends HTMLElement {
   say(text, state = text.split(":")[0]) {
     if (state !== "reconnecting") clearTimeout(this.#countdown);
     const { status } = this;
-    if (status.textContent === text) return;
-    const quiet = status.dataset.state === state || window !== window.top;
+    const framed = window !== window.top;
+    const said = framed ? text.split(":")[0] : text; // there is little room in a frame
+    if (status.textContent === said) return;
+    const quiet = status.dataset.state === state || framed;
     status.ariaLive = quiet ? "off" : "polite";
     status.dataset.state = state;
-    status.textContent = text;
+    status.textContent = said;
     const plugged = state !== "cut";
     [this.cut.disabled, this.plug.disabled] = [!plugged, plugged];
   }

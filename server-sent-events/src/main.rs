@@ -36,7 +36,7 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
         silence.reset();
         let bytes = tokio::select! {
             biased; // where both are ready: the update
-            news = reader.next() => events_of(&news),
+            news = reader.next() => events_of(&news?), // none when the server stops
             _ = silence.tick() => ": keep-alive\n\n".into(),
         };
         Some((bytes, client))

@@ -29,9 +29,10 @@ if not id_of(entries[1]) then entries = all() end
 local after = 0 -- the newest update that is there
 for _, entry in ipairs(entries) do after = id_of(entry) or after end
 
-local id = math.max(now, after + 1, newest + 1)
+-- One id is left out, at least: a list that begins again needs one for what is before it.
+local id = math.max(now, after + 2, newest + 2)
 if last < id + 3600 * 1000000 then
-    id = math.max(id, last + 1)
+    id = math.max(id, last + 2)
 else
     -- Somebody else's entry is hours ahead, and nothing of ours could come after it: without it.
     entries = all()

@@ -195,6 +195,26 @@ async fn one_message_four_ways(all: &All, browser: &Browser) {
     assert!(took.iter().all(|milliseconds| *milliseconds >= 300.0), "{took:?}");
     move_slider(browser, "#round-trip", Key::Home).await;
     browser.until("0 ms", &format!("{distance} === '0 ms'")).await;
+
+    // Once what came in the end is counted.
+    let polled = format!("{SO_FAR}[0] > ");
+    for _ in 0..2 {
+        let [polling, ..] = so_far(browser).await;
+        browser.until("the next poll", &format!("{polled} {polling}")).await;
+    }
+    let before = so_far(browser).await;
+    browser.until("polling's bytes go on", &format!("{polled} {}", before[0])).await;
+    let after = so_far(browser).await;
+    assert_eq!(after[2..], before[2..], "those of the others stand still");
+    picture(browser, "so-far").await;
+}
+
+/// *Bytes so far*, in the order of [`SERVERS`].
+const SO_FAR: &str = "[...document.querySelectorAll('#results .so-far')]
+    .map((cell) => Number(cell.textContent.replaceAll(',', '')))";
+
+async fn so_far(browser: &Browser) -> [u64; 4] {
+    serde_json::from_value(browser.value(SO_FAR).await).expect("they are four numbers")
 }
 
 async fn polling(all: &All, browser: &Browser) {

@@ -37,6 +37,11 @@ async fn received_of_a_burst(name: &'static str, burst: usize) -> Vec<(Vec<usize
     let server = Server::start(name).await;
     let seen = newest_id(&server).await;
     let mut readers: Vec<_> = (0..4).map(|_| Client::new(&server, seen)).collect();
+    // A reader that connects while the burst is under way may rightly be told of a gap.
+    let marker = publish(&server, "before the burst").await;
+    for reader in &mut readers {
+        assert_eq!(reader.next().await, marker, "each reader is connected");
+    }
     let mut sender = Raw::connect(&server).await;
     let bytes: Vec<u8> = if name == "websockets" {
         sender.send(request(name)).await;

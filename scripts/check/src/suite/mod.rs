@@ -194,6 +194,9 @@ fn own(technique: &str) -> Vec<Case> {
             case("2.20", websockets::a_ping_gets_its_pong).for_any(),
             case("2.20", websockets::a_close_gets_its_close).for_any(),
             case("2.21", websockets::a_message_and_gone),
+            case("2.21", websockets::many_messages_and_a_close),
+            case("2.21", websockets::many_messages_and_gone),
+            case("2.21", websockets::a_few_messages_beside_a_flood),
             case("2.22", websockets::a_ping_every_15_seconds).slow(),
             case("3.17", websockets::pings_without_reading_the_pongs),
             case("3.18", websockets::random_frames),
@@ -205,6 +208,8 @@ fn own(technique: &str) -> Vec<Case> {
             case("3.24", websockets::one_line_for_one_thing),
             case("3.25", websockets::nobody_reads_stdout),
             case("3.14 3.25", websockets::nobody_reads_stdout_at_the_end),
+            case("3.14 3.27", websockets::a_stop_is_a_close),
+            case("3.26", websockets::a_client_that_does_not_read_is_heard),
         ],
     }
 }

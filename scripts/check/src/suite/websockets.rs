@@ -1,10 +1,11 @@
 //! What only `websockets` has on the wire.
 
-use std::fmt;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use std::{collections::BTreeSet, fmt};
 
-use lab::client::{Client, Socket, UPGRADE, newest_id, open_socket, publish};
+use lab::client::{Client, Socket, UPGRADE, newest_id, open_socket, publish, publish_all};
 use lab::raw::{Raw, frame, frame_header};
 use lab::server::is_other;
 use lab::{Server, Update, soon};
@@ -330,13 +331,16 @@ pub async fn a_close_gets_its_close(name: &'static str) {
     let mut rows: Vec<_> = rows.iter().map(|code| (Some(*code), with_reason(code))).collect();
     rows.push((Some(1000), u16::to_be_bytes(1000).into()));
     rows.push((None, Vec::new()));
-    future::join_all(rows.into_iter().map(async |(code, payload)| {
+    let tried = rows.iter().map(async |(_, payload)| {
         let mut client = handshaken(&server, "", "").await;
-        client.send(frame(CLOSE, &payload)).await;
+        client.send(frame(CLOSE, payload)).await;
+        closed(client).await
+    });
+    let came = future::join_all(tried).await;
+    for ((code, payload), came) in rows.into_iter().zip(came) {
         let payload = String::from_utf8_lossy(&payload).into_owned();
-        assert_eq!(closed(client).await, Ok(code), "after a close with {payload:?}");
-    }))
-    .await;
+        assert_eq!(came, Ok(code), "after a close with {payload:?}");
+    }
 
     // What comes behind it is no message.
     let seen = newest_id(&server).await;
@@ -416,6 +420,146 @@ pub async fn a_message_and_gone(name: &'static str) {
         client.send(frame(TEXT, format!("half {round}").as_bytes())).await;
         client.close_half().await;
         assert_eq!(listener.next().await.update, format!("half {round}"));
+    }
+}
+
+/// Many texts and a close in one go, by a client that still reads: it gets all of its texts back, and
+/// then the answer to its close.
+pub async fn many_messages_and_a_close(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    for round in 0..5 {
+        let texts = numbered(round, MANY);
+        let mut client = handshaken(&server, "", "").await;
+        client.send([frames_of(&texts), frame(CLOSE, &u16::to_be_bytes(1000))].concat()).await;
+        for text in &texts {
+            assert_eq!(received(&mut client).await, Frame(TEXT, text.clone().into_bytes()));
+        }
+        assert_eq!(closed(client).await, Ok(Some(1000)), "the close comes after the texts");
+        assert_published(&mut listener, &texts).await;
+    }
+}
+
+/// As a program does that says what it has to say, and exits: it reads nothing, and what comes back
+/// meets a connection that is no longer there.
+pub async fn many_messages_and_gone(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    for round in 0..5 {
+        for close in [&frame(CLOSE, &u16::to_be_bytes(1000))[..], b""] {
+            let texts = numbered(round, MANY);
+            let mut client = handshaken(&server, "", "").await;
+            client.send([&frames_of(&texts), close].concat()).await;
+            drop(client);
+            assert_published(&mut listener, &texts).await;
+        }
+    }
+}
+
+/// While another client publishes without a pause: a few texts, and the end of its half. Somebody
+/// who does not listen has the less to wait for, the more the others say.
+pub async fn a_few_messages_beside_a_flood(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    let mut flood = handshaken(&server, "", "").await;
+    let is_over = AtomicBool::new(false);
+    let flooding = async {
+        while !is_over.load(Ordering::Relaxed) {
+            flood.send(frame(TEXT, b"flood").repeat(100)).await;
+            flood.exactly(100 * (2 + "flood".len())).await;
+        }
+    };
+    let expected: BTreeSet<_> = (0..20).flat_map(|round| numbered(round, 5)).collect();
+    let going = async {
+        for round in 0..20 {
+            let mut client = handshaken(&server, "", "").await;
+            client.send(frames_of(&numbered(round, 5))).await;
+            client.close_half().await;
+            client.to_end().await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let listening = async {
+        let mut missing = expected.clone();
+        while !missing.is_empty() {
+            missing.remove(&listener.next().await.update);
+        }
+    };
+    future::join3(flooding, going, listening).await;
+}
+
+/// Its buffers are full, so that the server can tell it nothing more. What it sends is published all
+/// the same, up to its close; and the answer to that is there when it reads again.
+pub async fn a_client_that_does_not_read_is_heard(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut client = Raw::connect_small(&server).await;
+    client.send(lab::client::request(name)).await;
+    assert_eq!(client.response().await.status(), 101);
+    let sent = publish_all(&server, vec!["x".repeat(4_000); 1_000]).await;
+    let mut listener = Client::new(&server, sent[999].id);
+    for number in 0..3 {
+        client.send(frame(TEXT, format!("unread {number}").as_bytes())).await;
+        assert_eq!(listener.next().await.update, format!("unread {number}"));
+    }
+    client.send([frame(TEXT, b"the last"), frame(CLOSE, &u16::to_be_bytes(1000))].concat()).await;
+    assert_eq!(listener.next().await.update, "the last");
+    client.send(frame(TEXT, b"after its close")).await;
+    let marker = publish(&server, "a marker").await;
+    assert_eq!(listener.next().await, marker, "what comes behind a close is no message");
+    assert_eq!(closed(client).await, Ok(Some(1000)), "when it reads again");
+}
+
+/// Whoever reads is told that the server goes away, be it idle or some updates behind; somebody who
+/// does not read delays nothing. The server has two seconds, and a busy machine three tries.
+pub async fn a_stop_is_a_close(name: &'static str) {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut came = Vec::new();
+        while came.last() != Some(&[Ok(Some(1001)); 3]) {
+            assert!(came.len() < 3, "after {signal}, in each of three tries: {came:?}");
+            came.push(closed_by(signal, name).await);
+        }
+    }
+}
+
+/// How three clients see the end of a server.
+async fn closed_by(signal: Signal, name: &str) -> [Result<Option<u16>, &'static str>; 3] {
+    let server = Server::start(name).await;
+    let mut deaf = Raw::connect_small(&server).await;
+    deaf.send(lab::client::request(name)).await;
+    assert_eq!(deaf.response().await.status(), 101);
+    let sent = publish_all(&server, vec!["x".repeat(4_000); 500]).await;
+    let idle = handshaken(&server, "", "").await;
+    let behind = handshaken(&server, &format!("?after={}", sent[490].id), "").await;
+    let mut answering = socket(&server, "/").await;
+    server.signal(signal);
+    let answering = async {
+        match soon("a close", answering.next()).await {
+            Some(Ok(Message::Close(why))) => {
+                assert!(soon("the end", answering.next()).await.is_none(), "a close, and the end");
+                Ok(why.map(|why| why.code.into()))
+            }
+            _ => Err("no close"),
+        }
+    };
+    let (idle, behind, answering) = future::join3(closed(idle), closed(behind), answering).await;
+    assert_eq!(server.end().await.code(), Some(0), "the exit code");
+    [idle, behind, answering]
+}
+
+/// More than fits into one packet, and takes the server longer than the client stays.
+const MANY: usize = 300;
+
+fn numbered(round: usize, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{round}: {number}")).collect()
+}
+
+fn frames_of(texts: &[String]) -> Vec<u8> {
+    texts.iter().flat_map(|text| frame(TEXT, text.as_bytes())).collect()
+}
+
+async fn assert_published(listener: &mut Client, texts: &[String]) {
+    for (number, text) in texts.iter().enumerate() {
+        assert_eq!(listener.next().await.update, *text, "{number} of {} published", texts.len());
     }
 }
 
