@@ -142,7 +142,8 @@ async fn cross(
             return Ok(());
         }
         if said > 0 && does == Line::IsAway {
-            return client.write_all(&[0x88, 2, 0x03, 0xf5]).await;
+            client.write_all(&[0x88, 2, 0x03, 0xf5]).await?;
+            return client.read(&mut up).await.map(drop); // the client's own close
         }
         if does != Line::SwallowsUp {
             server.write_all(&up[..said]).await?;
@@ -173,13 +174,16 @@ pub async fn a_message_that_is_not_stored(browser: Browser) {
     let does = on_a_line(&browser, &server).await;
     *does.lock().expect("nobody panics") = Line::IsAway;
     type_message(&browser, "once more").await;
-    says(&browser, "Not stored, try again").await;
+    // WebKitGTK does not know the code 1013, and tells its page that the connection was lost.
+    let knows = browser.engine() != lab::browser::Engine::WebKit;
+    let said = if knows { "Not stored, try again" } else { "perhaps it was not stored" };
+    says(&browser, said).await;
     says(&browser, "Your text is still here.").await;
     *does.lock().expect("nobody panics") = Line::Passes;
     until_status(&browser, "connected").await;
     let closed = "document.querySelector('#wire').textContent.includes('closed (1013)')";
-    assert_eq!(browser.value(closed).await, true, "the wire says why");
-    says(&browser, "Not stored, try again").await; // that is still true
+    assert_eq!(browser.value(closed).await, knows, "the wire says why");
+    says(&browser, said).await; // that is still true
     assert_eq!(browser.value(TEXT).await, "once more");
     picture(&browser, &format!("websockets-not-stored-{}", browser.engine().name())).await;
     browser.click("#send").await;
