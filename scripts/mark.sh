@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Marks what a class has handed in: tries each server on the contract, as scripts/check.sh does, and
-# says in one line for each how much of it holds. All that was seen is in its folder's check.txt.
+# Marks what a class has handed in: tries each server, or client, on the contract, as scripts/check.sh
+# does, and says in one line for each how much of it holds. All that was seen is in its folder's check.txt.
 #
 #   scripts/mark.sh polling handed-in/*/
 #   scripts/mark.sh polling --only 1.3,2.2 handed-in/*/     options of scripts/check.sh
 #
-# A folder has an executable file `start`, or server.mjs, server.js (Node) or server.py (Python).
+#   scripts/mark.sh polling --client handed-in/*/           clients
+#
+# A folder has an executable file `start`, or server.mjs, server.js (Node) or server.py (Python); of a
+# client: client.mjs, client.js or client.py.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,7 +20,9 @@ source scripts/build.bash
 [ $# -ge 2 ] || { usage >&2 && exit 2; }
 technique=$1 && shift
 options=()
+what=server
 while [[ $# -gt 0 && $1 == --* ]]; do
+    [ "$1" != --client ] || { what=client && options+=("$1") && shift && continue; }
     [[ $1 == *=* || $# -lt 3 ]] || { options+=("$1") && shift; }
     options+=("$1") && shift
 done
@@ -36,14 +41,14 @@ for folder in "$@"; do
     fi
     if [ -x start ]; then
         command=("$PWD/start")
-    elif [ -e server.mjs ]; then
-        command=(node "$PWD/server.mjs")
-    elif [ -e server.js ]; then
-        command=(node "$PWD/server.js")
-    elif [ -e server.py ]; then
-        command=(python3 -u "$PWD/server.py")
+    elif [ -e "$what.mjs" ]; then
+        command=(node "$PWD/$what.mjs")
+    elif [ -e "$what.js" ]; then
+        command=(node "$PWD/$what.js")
+    elif [ -e "$what.py" ]; then
+        command=(python3 -u "$PWD/$what.py")
     else
-        printf '%-24s  nothing that can be started: start, server.mjs, server.js or server.py\n' "$name"
+        printf '%-24s  nothing that can be started: start, %s.mjs, %s.js or %s.py\n' "$name" "$what" "$what" "$what"
         continue
     fi
     # 1: something does not hold, which its last line says. More: it could not be tried.

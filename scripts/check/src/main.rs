@@ -1,8 +1,9 @@
-//! Tries anybody's server on [the contract](../../../feed/WIRE.md), sentence by sentence.
+//! Tries anybody's server, or client, on [the contract](../../../feed/WIRE.md), sentence by sentence.
 //!
 //! `scripts/check.sh polling -- node server.mjs` builds it and runs it. The cases are those by which
-//! our own servers are tested ([`check::suite`]).
+//! our own servers are tested ([`check::suite`]). A client is tried by a hard server ([`client`]).
 
+mod client;
 mod report;
 mod tries;
 
@@ -13,19 +14,22 @@ use std::{io, panic, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use check::front;
-use check::suite::contract::sentences;
+use check::suite::contract::{CLIENTS_LEVELS, LEVELS, clients_sentences, sentences};
 use clap::Parser;
 use lab::server::{Other, try_other};
 use lab::{SERVERS, Server};
 use report::{as_json, as_text, result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tries::{Found, try_all};
+use tries::try_all;
 
-/// Tries anybody's server on the contract (feed/WIRE.md), sentence by sentence.
+/// Tries anybody's server, or client, on the contract (feed/WIRE.md), sentence by sentence.
 #[derive(Parser)]
 #[command(name = "scripts/check.sh")]
 struct Options {
+    /// It is a client: it gets SERVER in its environment, and prints what it receives
+    #[arg(long, conflicts_with_all = ["url", "page"])]
+    client: bool,
     /// By which technique the server tells what is new
     #[arg(value_parser = SERVERS)]
     technique: String,
@@ -41,6 +45,9 @@ struct Options {
     /// Tries only these sentences, separated by commas, as in 1.3,2.2
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// How many of a client's situations are played at the same time
+    #[arg(long, default_value_t = 16, requires = "client")]
+    at_once: usize,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -82,28 +89,31 @@ fn run(options: &Options) -> Result<bool> {
         }));
         return page(technique, options.page_port);
     }
-    panic::set_hook(Box::new(|_| {})); // what a case panics with is said at its sentence
     let is_asked =
         |number: &str| options.only.is_empty() || options.only.iter().any(|it| it == number);
-    let mut sentences = sentences();
+    let mut sentences = if options.client { clients_sentences() } else { sentences() };
     if let Some(unknown) =
         options.only.iter().find(|it| sentences.iter().all(|one| one.number != **it))
     {
         bail!("there is no sentence {unknown} in feed/WIRE.md");
     }
     sentences.retain(|it| it.is_for(technique) && is_asked(it.number));
-    let found = try_all(technique, is_asked, options.url.is_some());
+    let found = if options.client {
+        client::try_all(technique, is_asked, &options.command, options.at_once)?
+    } else {
+        panic::set_hook(Box::new(|_| {})); // what a case panics with is said at its sentence
+        try_all(technique, is_asked, options.url.is_some())
+    };
     let results: Vec<_> =
         sentences.iter().map(|sentence| (sentence, result(sentence, &found))).collect();
     if options.json {
         println!("{}", serde_json::to_string_pretty(&as_json(technique, &results))?);
     } else {
-        print!("{}", as_text(&results));
+        print!("{}", as_text(if options.client { CLIENTS_LEVELS } else { LEVELS }, &results));
     }
     let asked = usize::from(options.level);
-    let holds = results
-        .iter()
-        .all(|(sentence, result)| sentence.level() > asked || !matches!(result, Found::Fails(_)));
+    let holds =
+        results.iter().all(|(sentence, result)| sentence.level() > asked || result.is_right());
     Ok(holds)
 }
 

@@ -46,7 +46,8 @@ pub async fn another_sites_page_learns_nothing(name: &'static str) {
         let status = status_of(&server, asked).await;
         assert_eq!(status, if passes { own } else { 403 }, "{site}, {mode}");
         let status = status_of(&server, message("x", &lines)).await;
-        assert_eq!(status, if passes { 201 } else { 403 }, "a message: {site}, {mode}");
+        let is_right = if passes { status < 300 } else { status == 403 };
+        assert!(is_right, "a message: {site}, {mode}: {status}");
     }
     let silent = request_of(name, &format!("{}?after=0", path(name)), "Sec-Fetch-Mode: cors\r\n");
     assert_eq!(status_of(&server, silent).await, own, "a client that says nothing of its site");
@@ -58,6 +59,9 @@ pub async fn another_sites_page_learns_nothing(name: &'static str) {
         assert_eq!(status_of(&server, page("navigate")).await, 200, "a link leads to the page");
         assert_eq!(status_of(&server, page("no-cors")).await, 403);
     }
+    if is_other() {
+        return;
+    }
     // Who is named as a friend is one.
     let names = [("ALLOWED_HOSTS", "friend.example"), ("QUIET", "1")];
     let server = Server::start_with(name, &names).await;
@@ -67,7 +71,7 @@ pub async fn another_sites_page_learns_nothing(name: &'static str) {
         let lines = if name == "websockets" { lines } else { lines.replace(upgrade, "") };
         let asked =
             format!("GET {}?after=0 HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n", path(name));
-        assert!(is_other() || status_of(&server, asked).await == right, "Origin: {origin}");
+        assert_eq!(status_of(&server, asked).await, right, "Origin: {origin}");
     }
 }
 

@@ -159,7 +159,7 @@ fn the_suite() {
     let name = SERVERS.into_iter().find(|server| *server == name).expect("it is one of the four");
     let begin = env::var("CASES").expect("`failing` says which");
     let is_tried = |case: &suite::Case| {
-        !case.is_slow && !case.sentences.is_empty() && case.name.starts_with(&begin)
+        !case.is_slow && case.sentence.is_some() && case.name.starts_with(&begin)
     };
     let cases = suite::cases(name).into_iter().filter(is_tried);
     let cases = Mutex::new(cases.collect::<Vec<_>>());
@@ -461,7 +461,7 @@ fn websockets_4_what_the_tests_say() {
     let text = fs::read_to_string(root().join("websockets/SOLUTIONS.md")).expect("it is there");
     let named = |case: &String| text.contains(&format!("`{}`", case.rsplit(':').next().unwrap()));
     assert!(failing.iter().all(named), "{failing:?}");
-    assert_eq!(failing.len(), 4, "{failing:?}");
+    assert_eq!(failing.len(), 7, "{failing:?}");
 }
 
 #[tokio::test]

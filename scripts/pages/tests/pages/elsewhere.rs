@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
-use super::in_each_browser::seen;
 use super::*;
 
 /// Asks a function of `public/page/neighbour.js`.
@@ -227,17 +226,16 @@ async fn works(browser: &Browser, address: impl Fn(u16) -> String) {
     browser.until("it has led there", &format!("location.href === '{}'", address(8001))).await;
     until_status(browser, "connected").await;
 
-    browser.view(View { width: 1600, height: 1000, ..View::default() }).await;
-    browser.click("nav a:last-of-type").await;
-    browser.until("it has led to the comparison", "document.querySelector('#results')").await;
-    for name in SERVERS {
-        browser.until("its frame is seen", &seen(name)).await;
-        browser.enter_frame(Some(&frame(name))).await;
-        until_status(browser, "connected").await;
-        browser.enter_frame(None).await;
-    }
+    // The comparison finds all four, and is listened to; a page leads back to it.
+    browser.click("nav a[href*='/compare/']").await;
+    comparison::is_running(browser).await;
     type_message(browser, "to all four").await;
     browser.until("all four are measured", &measured(&SERVERS)).await;
+    browser.click("#results [data-technique=websockets] a").await;
+    begin(browser).await;
+    until_received(browser, "to all four").await;
+    browser.click("nav a[href*='/compare/']").await;
+    comparison::is_running(browser).await;
 }
 
 /// What is not there says so.
