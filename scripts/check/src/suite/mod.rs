@@ -186,10 +186,6 @@ fn resuming() -> Vec<Case> {
         case("2.12", slow::quiet).slow(),
         case("3.3", cursor::what_is_no_id_is_refused).for_any(),
         case("3.7", methods::old_http_is_answered_as_it_reads).for_any(),
-        case("3.28", between::another_sites_page_learns_nothing),
-        case("3.29", between::an_offered_upgrade_is_ignored),
-        case("3.29", between::an_upgrade_with_a_body_is_refused),
-        case("3.30", between::a_whole_request_and_a_closed_half),
         case("3.16", slow::a_client_that_no_longer_reads).slow(),
         case("3.17", fair::no_queue_grows_for_those_who_do_not_read),
         case("3.17", fair::answers_that_nobody_reads_cost_little),
@@ -210,6 +206,10 @@ fn talking() -> Vec<Case> {
         case("3.18", hostile::random_bytes),
         case("3.18", hostile::random_changes_to_a_request),
         case("3.19", hostile::more_clients_than_files),
+        case("3.28", between::another_sites_page_learns_nothing),
+        case("3.29", between::an_offered_upgrade_is_ignored),
+        case("3.29", between::an_upgrade_with_a_body_is_refused),
+        case("3.30", between::a_whole_request_and_a_closed_half),
     ]
 }
 
