@@ -4,23 +4,31 @@
 #
 #   scripts/all.sh                 then open the comparison (a desktop opens it by itself)
 #   scripts/all.sh --no-open       a desktop does not (nor with NO_OPEN=1)
+#   scripts/all.sh --build         only builds what is needed, and starts nothing
 #   QUIET=1 scripts/all.sh         no generated updates: whatever comes was written by somebody
 #   HOST=0.0.0.0 scripts/all.sh    for a classroom: other machines in the network can take part; with
 #                                  qrencode installed, phones find the way by a QR code
 #
 # While it runs, a port and Enter (8003) stop the server that is reached there; once more, and it
-# starts again: so one can see what its clients do meanwhile.
+# starts again: so one can see what its clients do meanwhile. Enter alone shows the addresses again.
+# On a terminal, the updates and messages that the servers print are left out: `scripts/all.sh | cat`
+# shows them.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=build.bash
+source scripts/build.bash
 
 servers='polling:8001 long-polling:8002 server-sent-events:8003 websockets:8004'
 comparison=8001/public/compare/index.html
 
-case ${1:-} in
-'') ;;
---no-open) NO_OPEN=1 ;;
-*) echo "usage: [HOST=0.0.0.0] [QUIET=1] scripts/all.sh [--no-open]" >&2 && exit 2 ;;
+starts=true
+case $#:${1:-} in
+0:) ;;
+1:--no-open) NO_OPEN=1 ;;
+1:--build) starts=false ;;
+1:-h | 1:--help) usage && exit ;;
+*) usage >&2 && exit 2 ;;
 esac
 
 folder=$(mktemp -d)
@@ -45,15 +53,17 @@ port_of() {
     echo "${port%% *}"
 }
 
-# Prints a server's lines behind its name, and reports what matters here: that it listens, that its
-# port is taken, that it has ended.
+# Prints what a server says behind its name, and reports what matters here: that it listens, that
+# its port is taken, that it has ended. (Where it really listens nobody needs to know: before that is
+# its line.)
 follow() {
     local line
     while IFS= read -r line; do
         case $1:$line in
-        line:*) ;;
-        # Behind its line: nobody needs to know where it really is.
-        *:'Listening at '*) printf '%-18s  %s\n' "$1" "${line%:*}:$(port_of "$1")" ;;
+        line:* | *:'Listening at '*) ;;
+        *:'SENT: '* | *:'Received message => '*)
+            [ -t 1 ] || printf '%-18s  %s\n' "$1" "$line" # there they would drown the addresses
+            ;;
         *) printf '%-18s  %s\n' "$1" "$line" ;;
         esac
         case $line in
@@ -66,15 +76,19 @@ follow() {
     echo "$1 ended" >&3
 }
 
+# Where a program is that was built.
+program() { grep "/$1\$" <<<"$built"; }
+
 # Starts a server, at this port; 0 is a free one.
 start() {
-    PORT=$2 cargo run --quiet -p "$1" > >(follow "$1") 2>&1 &
+    PORT=$2 "$(program "$1")" > >(follow "$1") 2>&1 &
     processes[$(port_of "$1")]=$!
 }
 
-# What is typed while the servers run: the port of a line.
+# What is typed while the servers run: the port of a line, or nothing.
 typed() {
     local server
+    [ -n "$1" ] || { welcome && return; }
     for server in $servers; do
         [ "${server#*:}" = "$1" ] || continue
         case ${stopped[$1]:-} in
@@ -89,14 +103,14 @@ typed() {
         esac
         return
     done
-    echo "Type one of the four ports and Enter: its server stops; once more, and it starts again."
+    echo "That is none of the four ports. Enter alone shows the addresses."
 }
 
 # Hands over what is typed. In the background there is nobody who types: that must not stop all.
 listen_to_keys() {
     local line
     trap '' TTIN
-    while IFS= read -r line 2>/dev/null; do echo "keys typed $line" >&3; done
+    while read -r line 2>/dev/null; do echo "keys typed $line" >&3; done
 }
 
 # The addresses, with the machine called by this name; the comparison with this query.
@@ -143,7 +157,7 @@ welcome() {
         printf '\nWarning: with HOST=%s everybody in this network can read along and write.\n' "$HOST"
     fi
     printf '\nA port and Enter (%s) stop that server, and start it again.\n' "${servers##*:}"
-    printf 'Ctrl-C stops all four.\n\n'
+    printf 'Enter alone shows the addresses again.\nCtrl-C stops all four.\n\n'
 }
 
 # Only where somebody looks at a screen. It outlives this script, as it may become the browser.
@@ -157,11 +171,54 @@ open_comparison() {
     fi
 }
 
-echo "Building the four servers; this takes a moment the first time."
+# Whether somebody listens at this port, where our lines are to listen.
+is_taken() {
+    local address addresses=${HOST:-localhost}
+    case $addresses in
+    localhost | 0.0.0.0 | ::) addresses='127.0.0.1 ::1' ;;
+    esac
+    for address in $addresses; do
+        (exec 9<>"/dev/tcp/$address/$1") 2>/dev/null && return
+    done
+    return 1
+}
+
+# The process that listens at this port, and its command, as far as this user may know.
+owner() {
+    local process
+    process=$(lsof -nP -t -iTCP:"$1" -sTCP:LISTEN 2>/dev/null) ||
+        process=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*pid=\([0-9]*\).*/\1/p') || true
+    process=${process%%[!0-9]*} # one of them is enough
+    [ -z "$process" ] || echo "$process $(ps -o args= -p "$process")"
+}
+
+# Ends the script where a port is taken, before anything is built, and says whose it is.
+look_at_the_ports() {
+    local server process command name whose taken=''
+    for server in $servers; do
+        is_taken "${server#*:}" || continue
+        read -r process command <<<"$(owner "${server#*:}")" || true
+        name=${command%% *} name=${name##*/}
+        case $name: in
+        line:) whose='scripts/all.sh, which runs already' ;;
+        polling: | long-polling: | server-sent-events: | websockets:) whose="our own $name" ;;
+        :) whose='another program' ;;
+        *) whose="another program, $name" ;;
+        esac
+        taken+="  ${server#*:}  $whose${process:+ (process $process)}"$'\n'
+    done
+    [ -n "$taken" ] || return 0
+    printf 'These ports are in use already:\n\n%s\n' "$taken" >&2
+    echo 'Stop what listens there: Ctrl-C in its terminal, or kill and the number.' >&2
+    exit 1
+}
+
+! $starts || look_at_the_ports
+echo "Building the four servers. The first time, this takes about a minute."
 packages=()
 for server in $servers; do packages+=(-p "${server%:*}"); done
-packages+=(-p line)
-cargo build --quiet "${packages[@]}"
+built=$(programs "${packages[@]}" -p line)
+$starts || exit 0
 
 mkfifo "$folder/news"
 exec 3<>"$folder/news" # for reading and writing: neither waits until the other is opened too
@@ -198,11 +255,14 @@ while read -r name news port <&3; do
         ;;
     *:listens)
         line=$(port_of "$name")
-        [ -z "${ports[$line]:-}" ] || continue # it was started again: its line knows the way
+        if [ -n "${ports[$line]:-}" ]; then # its line knows the way
+            printf '%-18s  listens again at http://localhost:%s\n' "$name" "$line"
+            continue
+        fi
         ports[line]=$port
         lines+=("$line=$behind:$port")
         if [ ${#ports[@]} = 4 ]; then # no list with ||: its job would be a shell between
-            cargo run --quiet -p line -- "${lines[@]}" > >(follow line) 2>&1 &
+            "$(program line)" "${lines[@]}" > >(follow line) 2>&1 &
         fi
         ;;
     *:ended)

@@ -6,15 +6,17 @@
 #   scripts/check.sh polling --only 1.3,2.2 -- node server.mjs       only these sentences
 #   scripts/check.sh polling --url http://localhost:3000             one that runs already
 #   scripts/check.sh --page polling -- node server.mjs               our page before it, to look at
-#   scripts/check.sh --help                             all options
 #
 # The command has to be the server itself: it gets PORT, QUIET and HOST in its environment, and the
 # signals. Exit code 0: the level that was asked for holds (3, if none was), with all below it.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=build.bash
+source scripts/build.bash
 
-cargo build --quiet --package check
-target=${CARGO_TARGET_DIR:-$PWD/target}
+! asks_for_help "$@" || { usage && options_of scripts/check/src/main.rs && exit; }
+say_how_long debug/check 'one to two minutes'
+check=$(programs --package check)
 cd "$here" # files that the command names are where the user is
-exec "$target/debug/check" "$@"
+exec "$check" "$@"

@@ -8,10 +8,13 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=build.bash
+source scripts/build.bash
 
 option=${script_option:---step} # what a script takes; it may have set another one
 case $#:${1:-} in
 0: | 1:"$option") ;;
+1:-h | 1:--help) usage && printf '\nusage: scripts/%s [%s]\n' "${0##*/}" "$option" && exit ;;
 *) echo "usage: scripts/${0##*/} [$option]" >&2 && exit 2 ;;
 esac
 by_step=false
@@ -93,10 +96,10 @@ step() {
 # updates of its own but the first: whatever comes after that is ours.
 start() {
     ! $by_step || explain "Enter runs the command that is shown, Ctrl-D all the rest."
-    explain "Build the server (this takes a moment the first time) and start it on a free port."
-    show "$ cargo build --quiet -p $1"
+    explain "Build the server (the first time, this takes about a minute) and start it on a free port."
+    show "$ cargo build -p $1"
     step
-    cargo build --quiet -p "$1" || fail "the server does not build"
+    cargo_shown build -p "$1" || fail "the server does not build"
     show "$ PORT=0 QUIET=1 cargo run --quiet -p $1 &"
     step
     mkfifo "$folder/server"

@@ -8,17 +8,24 @@
 # A folder has an executable file `start`, or server.mjs, server.js (Node) or server.py (Python).
 set -euo pipefail
 here=$PWD
-scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+check=$PWD/scripts/check.sh
+# shellcheck source-path=SCRIPTDIR source=build.bash
+source scripts/build.bash
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2; }
-[ $# -ge 2 ] || usage
+! asks_for_help "$@" || { usage && exit; }
+[ $# -ge 2 ] || { usage >&2 && exit 2; }
 technique=$1 && shift
 options=()
 while [[ $# -gt 0 && $1 == --* ]]; do
     [[ $1 == *=* || $# -lt 3 ]] || { options+=("$1") && shift; }
     options+=("$1") && shift
 done
-[ $# -ge 1 ] || usage
+[ $# -ge 1 ] || { usage >&2 && exit 2; }
+
+say_how_long debug/check 'one to two minutes'
+cargo_shown build --package check # once, for all of them
+export CARGO_TERM_QUIET=true
 
 for folder in "$@"; do
     cd "$here"
@@ -41,7 +48,7 @@ for folder in "$@"; do
     fi
     # 1: something does not hold, which its last line says. More: it could not be tried.
     status=0
-    "$scripts/check.sh" "$technique" ${options[@]+"${options[@]}"} -- "${command[@]}" >check.txt || status=$?
+    "$check" "$technique" ${options[@]+"${options[@]}"} -- "${command[@]}" >check.txt || status=$?
     [ "$status" -le 1 ] || exit "$status"
     printf '%-24s  %s\n' "$name" "$(tail -n 1 check.txt)"
 done

@@ -11,23 +11,23 @@
 #   scripts/measure.sh --readme                everything but --redis, into the README: 15 minutes
 #   scripts/measure.sh --redis --readme        the engine, into the README: 4 minutes
 #   scripts/measure.sh --again                 the README anew, from the figures that are kept
-#   scripts/measure.sh --help                  all options
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=build.bash
+source scripts/build.bash
 
-echo 'Building for release …' >&2
-servers=(polling long-polling server-sent-events websockets)
-target=${CARGO_TARGET_DIR:-$PWD/target}
+! asks_for_help "$@" || { usage && options_of scripts/measure/src/main.rs && exit; }
+say_how_long release/measure 'some minutes, as the servers are optimised as a whole'
+servers=(-p polling -p long-polling -p server-sent-events -p websockets)
 if [[ " $* " == *' --redis '* ]]; then
-  # In a folder of their own: the servers without the engine stay as they are.
-  cargo build --release --quiet --features feed/redis --target-dir "$target/redis" "${servers[@]/#/-p}"
-  export SERVERS=$target/redis/release
+    # In a folder of their own: the servers without the engine stay as they are.
+    target=${CARGO_TARGET_DIR:-$PWD/target}/redis
+    cargo_shown build --release --features feed/redis --target-dir "$target" "${servers[@]}"
+    export SERVERS=$target/release
 else
-  for server in "${servers[@]}"; do
-    cargo build --release --quiet --package "$server"
-  done
+    cargo_shown build --release "${servers[@]}"
 fi
-cargo build --release --quiet --package measure
+measure=$(programs --release --package measure)
 cd "$here" # files and commands that are named are where the user is
-exec "$target/release/measure" "$@"
+exec "$measure" "$@"

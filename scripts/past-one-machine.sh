@@ -54,7 +54,7 @@ start_server() {
 
 explain "Build the servers with the engine, a feature that is off by default, and start Redis."
 show "$ cargo build --features feed/redis -p polling -p long-polling -p server-sent-events -p websockets"
-cargo build --quiet --features feed/redis --target-dir "$target" "${techniques[@]/#/-p}" ||
+cargo_shown build --features feed/redis --target-dir "$target" "${techniques[@]/#/-p}" ||
     fail "the servers do not build"
 redis=$(free_port)
 show "$ redis-server --port $redis --appendonly yes &"

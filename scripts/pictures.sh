@@ -6,8 +6,9 @@
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=build.bash
+source scripts/build.bash
 
-for server in polling long-polling server-sent-events websockets; do
-    cargo build --quiet -p "$server"
-done
-cargo run --quiet -p pages
+cargo_shown build -p polling -p long-polling -p server-sent-events -p websockets -p line
+pictures=$(programs -p pages)
+exec "$pictures"

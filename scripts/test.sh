@@ -9,6 +9,8 @@
 
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+# shellcheck source-path=SCRIPTDIR source=build.bash
+source scripts/build.bash
 exec </dev/null # nothing here may ask
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -17,11 +19,11 @@ steps=(tools format lint build tests doc shell polling long-polling server-sent-
     past-one-machine engine)
 
 format() { cargo fmt --check; }
-lint() { cargo clippy --quiet --workspace --all-targets -- -D warnings; }
+lint() { cargo_shown clippy --workspace --all-targets -- -D warnings; }
 # (What takes its time is tried once: by the check, on all four servers. Each server's own tests would
 # wait for it once more.)
 tests() { cargo test --workspace --no-fail-fast -- --skip all_that_takes_its_time; }
-doc() { RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps; }
+doc() { RUSTDOCFLAGS='-D warnings' cargo_shown doc --workspace --no-deps; }
 shell() { shellcheck -x scripts/*.sh scripts/*.bash .ci/run; }
 polling() { scripts/polling.sh; }
 long-polling() { scripts/long-polling.sh; }
@@ -34,7 +36,7 @@ past-one-machine() { scripts/past-one-machine.sh; }
 engine() {
     local folder port=$((20000 + RANDOM % 20000)) status=0 target=${CARGO_TARGET_DIR:-$PWD/target}
     folder=$(mktemp -d)
-    cargo build --quiet --features feed/redis --target-dir "$target/redis" \
+    cargo_shown build --features feed/redis --target-dir "$target/redis" \
         -p polling -p long-polling -p server-sent-events -p websockets || return
     redis-server --port "$port" --dir "$folder" --save '' >/dev/null &
     until redis-cli -p "$port" ping >/dev/null 2>&1; do sleep 0.1; done
@@ -51,7 +53,7 @@ engine() {
 build() {
     local server
     for server in polling long-polling server-sent-events websockets; do
-        cargo build --quiet -p "$server" || return
+        cargo_shown build -p "$server" || return
     done
 }
 
@@ -136,6 +138,7 @@ component() {
         { echo "cargo $1 is missing: rustup component add $2" && return 1; }
 }
 
+! asks_for_help "$@" || { usage && exit; }
 [ $# -gt 0 ] || set -- "${steps[@]}"
 for step in "$@"; do
     [[ " ${steps[*]} " == *" $step "* ]] ||

@@ -13,16 +13,17 @@ mod serve;
 #[cfg(feature = "serve")]
 pub use serve::{after, array, is_own_page, parse_id, print_line, serve};
 
-use std::{collections::VecDeque, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
+use std::{collections::VecDeque, future, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
 use tokio::{sync::watch, task::yield_now, time::sleep};
 
 /// How many updates are kept. A client that was away for longer goes on from the oldest of them,
 /// and is told that some are missing.
 pub const KEPT: usize = 1_000;
-/// An update that a reader has still to read is kept for so long at least: who publishes more than
-/// [`KEPT`] updates in that time has to wait for those who read. In microseconds.
+/// The grace period, in microseconds: for so long an update is kept that a reader has not read yet,
+/// even if the list is full. Meanwhile, whoever publishes waits (backpressure).
 const GRACE: u64 = 1_000_000;
-/// About how many bytes of updates a reader takes at once: what a client costs that does not read.
+/// About how many bytes of updates a reader takes at once. This is what a client costs that does not
+/// read.
 const BATCH: usize = 8 * 1024;
 
 /// Something new. As JSON: `{"id":…,"update":"…"}`, and `"event":"…"` where it was given one.
@@ -35,13 +36,13 @@ pub struct Update {
     /// What kind of event it is: 1 to 64 ASCII letters, digits, `-` or `_`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
-    /// Held by each reader whose place is here: it has seen this update, and not the next.
+    /// Held by each reader that has seen this update, and not the next one.
     #[serde(skip)]
     place: Arc<()>,
 }
 
-/// Oldest first. In front of the updates that are kept stands the newest that is not: it shows
-/// where the list begins, and whether a reader's place is there.
+/// Oldest first. Its first entry is the newest update that is no longer kept. That entry marks the
+/// beginning of the list, and shows whether a reader still waits for the oldest update that is kept.
 type List = VecDeque<Arc<Update>>;
 
 /// The newest [`KEPT`] updates. A clone is another handle on the same list.
@@ -55,9 +56,9 @@ pub struct Feed {
 /// Why an update was not published.
 #[derive(Debug)]
 pub enum Refused {
-    /// An empty text, or a name that no event may have: says which, in one line.
+    /// The text is empty, or the event's name is not allowed. Says which, in one line.
     Invalid(&'static str),
-    /// The engine did not answer; whether it has the update can't be known.
+    /// The engine did not answer. Nobody can know whether it has the update.
     Away,
 }
 
@@ -92,7 +93,8 @@ impl Feed {
         Ok(self.append(GRACE, |newest| made(id(newest), text, event)).await)
     }
 
-    /// Gives those who read their turn, before it if they would lose something, and after it.
+    /// Appends an update. First it waits for readers that would lose the oldest one, but not longer
+    /// than the grace period. Afterwards it lets other tasks run, so that readers can follow.
     async fn append(&self, grace: u64, make: impl Fn(u64) -> Arc<Update>) -> Arc<Update> {
         loop {
             let mut update = None;
@@ -109,7 +111,7 @@ impl Feed {
                 true
             });
             if let Some(update) = update {
-                yield_now().await; // whoever publishes without pause does not keep others waiting
+                yield_now().await; // a publisher in a loop would keep this thread from the readers
                 return update;
             }
             sleep(Duration::from_millis(1)).await;
@@ -122,29 +124,30 @@ impl Feed {
         (list.len() > 1).then(|| Arc::clone(newest(&list)))
     }
 
-    /// A reader of everything newer than the id `after`; without one, of what comes from now on.
-    /// An `after` beyond the newest (the clock was set back) counts as 0: nobody waits in vain.
+    /// A reader of everything newer than the id `after`. Without `after`: of what is published from
+    /// now on. An `after` beyond the newest id (the clock was set back) counts as 0: nobody waits in
+    /// vain.
     pub fn reader(&self, after: Option<u64>) -> Reader {
-        let feed = self.list.subscribe(); // before the look at the list: what comes between is seen
+        let feed = self.list.subscribe(); // first: so nothing is missed between this and the next line
         let list = self.list.borrow();
         let after = after.unwrap_or(newest(&list).id);
         let is_beyond = after > newest(&list).id;
         #[cfg(feature = "redis")] // it may be an update of another server, on its way to this one
         let is_beyond = is_beyond && (self.engine.is_none() || after > micros_now() + redis::SKEW);
         let after = if is_beyond { 0 } else { after };
-        let is_gone = (1..list[0].id).contains(&after); // a place before the list: a gap
+        let is_gap = (1..list[0].id).contains(&after); // what came after it is no longer kept
         let place = &list[first_after(&list, after) - 1];
-        let seen = if is_gone { after } else { after.max(place.id) };
+        let seen = if is_gap { after } else { after.max(place.id) };
         Reader { feed, seen, place: Arc::clone(&place.place) }
     }
 }
 
-/// What a reader has to read, oldest first.
+/// What is new to a reader, oldest first.
 #[derive(Debug)]
 pub struct News {
-    /// Whether updates before these are missing, since they are no longer kept.
+    /// Whether updates before these are missing, as they are no longer kept.
     pub gap: bool,
-    /// A batch of the updates; [`Reader::newer`] may have more.
+    /// A batch of the updates. There may be more: ask [`Reader::newer`] again.
     pub updates: Vec<Arc<Update>>,
 }
 
@@ -157,32 +160,35 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// What is newer than what was seen, at once: a batch of it, or nothing. It counts as seen.
+    /// The next batch of what is newer than what was seen, at once. It may be empty. From now on
+    /// it counts as seen.
     pub fn newer(&mut self) -> News {
         let list = self.feed.borrow();
         let gap = self.seen < list[0].id;
-        let mut room = BATCH;
-        let fits = |update: &&Arc<Update>| {
-            let fits = room > 0;
-            room = room.saturating_sub(mem::size_of::<Update>() + update.update.len());
-            fits
-        };
-        let newer = list.range(first_after(&list, self.seen)..);
-        let updates: Vec<_> = newer.take_while(fits).cloned().collect();
+        let (mut updates, mut bytes) = (Vec::new(), 0);
+        for update in list.range(first_after(&list, self.seen)..) {
+            updates.push(Arc::clone(update));
+            bytes += mem::size_of::<Update>() + update.update.len();
+            if bytes >= BATCH {
+                break;
+            }
+        }
         if let Some(last) = updates.last().or(gap.then_some(&list[0])) {
             (self.seen, self.place) = (last.id, Arc::clone(&last.place));
         }
         News { gap, updates }
     }
 
-    /// The next updates, as soon as there is one. Safe to cancel: they count as seen only when
-    /// they are returned, so a timeout or another branch of a `select!` loses nothing.
+    /// The next batch, as soon as there is something newer. It can be cancelled at any moment, by a
+    /// timeout or another branch of a `select!`: updates count as seen only when they are returned.
     pub async fn next(&mut self) -> News {
         let seen = self.seen;
-        match self.feed.wait_for(|list| newest(list).id > seen).await.map(drop) {
-            Ok(()) => self.newer(),
-            Err(_) => std::future::pending().await, // the feed is gone: nothing will come
+        // What `wait_for` returns locks the list: it has to be gone before `newer` looks there.
+        let is_newer = self.feed.wait_for(|list| newest(list).id > seen).await.is_ok();
+        if !is_newer {
+            future::pending::<()>().await; // the feed is gone: nothing will come
         }
+        self.newer()
     }
 }
 
@@ -197,17 +203,18 @@ fn micros_now() -> u64 {
 }
 
 fn newest(list: &List) -> &Arc<Update> {
-    list.back().expect("the newest that is no longer kept is there at least")
+    list.back().expect("the list is never empty: its first entry stays")
 }
 
-/// Where the updates that are kept and newer than `seen` begin. Ids are in order: a binary search.
+/// The index of the first update that is kept and newer than `seen`. Found by a binary search.
 fn first_after(list: &List, seen: u64) -> usize {
     list.partition_point(|update| update.id <= seen).max(1)
 }
 
-/// A browser's `EventSource` has `open` and `error` for itself; `gap` is told by the server.
+/// Whether an event may have this name. A browser's `EventSource` uses `open` and `error` itself, and
+/// the servers use `gap`.
 fn is_event_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let ours = ["open", "error", "gap"].contains(&name);
-    matches!(name.len(), 1..=64) && name.bytes().all(fits) && !ours
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_taken = ["open", "error", "gap"].contains(&name);
+    matches!(name.len(), 1..=64) && name.bytes().all(is_good) && !is_taken
 }

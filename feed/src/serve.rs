@@ -1,6 +1,7 @@
-//! What all four do in HTTP: the start and the stop of a server, its routes, its pages, its generated
-//! updates; and a file for each thing that no technique has to think of.
+//! What all four do in HTTP: the start and the end of a server, its routes, its pages, its generated
+//! updates. What no technique has to think of is in the files of the folder `serve`.
 
+mod generated;
 mod guard;
 mod http;
 mod listen;
@@ -10,45 +11,58 @@ pub use guard::is_own_page;
 pub use http::{after, array, parse_id};
 pub use stdout::print_line;
 
-use std::{env, fmt, fs::File, future, io, net::TcpListener, path::Path, time::Duration};
+use std::{env, error::Error, fmt, fs::File, path::Path, process::ExitCode, time::Duration};
 
 use actix_files::Files;
 use actix_web::error::ErrorServiceUnavailable;
-use actix_web::{App, HttpResponse, HttpServer, guard as method, middleware::from_fn, rt, web};
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{App, HttpResponse, HttpServer, guard as method, http::header, rt, web};
 
 use crate::Feed;
 
-/// How many bytes of an answer wait in actix before more of it is made.
+/// How many bytes of an answer actix makes ahead of the connection.
 const UNWRITTEN: usize = 8 * 1024;
+/// How many connections a worker serves at once; there is a worker for each processor. Further ones
+/// wait in the kernel until others close.
+const CONNECTIONS: usize = 20_000;
+/// How long an idle connection is kept: longer than a client waits between two polls.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long the head of the first request may take. A browser opens a connection ahead of need
+/// (*preconnect*), and keeps it for less than this.
+const FIRST_REQUEST: Duration = Duration::from_secs(50);
 
-/// `404` for a page that there is not; but `503` where none can be opened, as too many files are
-/// open already, each connection being one.
-async fn no_page() -> HttpResponse {
-    match File::open(env!("CARGO_MANIFEST_DIR")) {
-        Ok(_) => HttpResponse::NotFound().finish(),
-        Err(why) => ErrorServiceUnavailable(why).into(),
-    }
-}
-
-/// Serves a technique's routes, its crate's page and all that is common, at `HOST` and `PORT` from
-/// the environment, until Ctrl-C or SIGTERM. With `QUIET=1` only the first update is made.
-///
-/// # Errors
-/// Says in one line why nothing can listen there.
+/// Serves a technique's routes, its page and what all four have in common, at `HOST` and `PORT` from
+/// the environment, until Ctrl-C or SIGTERM. With `QUIET=1` only the first update is generated.
+/// A server that can't start says why in one line on stderr, and the exit code is 1.
 pub async fn serve(
     default_port: u16,
     crate_dir: &str,
     technique: fn(&mut web::ServiceConfig),
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> ExitCode {
+    match run(default_port, crate_dir, technique).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("Error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(
+    default_port: u16,
+    crate_dir: &str,
+    technique: fn(&mut web::ServiceConfig),
+) -> Result<(), Box<dyn Error>> {
     let host = env::var("HOST").unwrap_or_else(|_| "localhost".into());
     let port = env::var("PORT").unwrap_or_else(|_| default_port.to_string());
     let failed = |why: &dyn fmt::Display| format!("can't listen at HOST={host} PORT={port}: {why}");
     let number: u16 = port.parse().map_err(|_| failed(&"a port is a number from 0 to 65535"))?;
     let listeners = listen::listen(&host, number).map_err(|why| failed(&why))?;
-    let addresses =
-        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
-    let guarded = addresses.iter().all(|address| address.ip().is_loopback())
-        || env::var("ALLOWED_HOSTS").is_ok_and(|names| !names.is_empty());
+    let port = listeners[0].local_addr()?.port();
+    let is_loopback = listeners
+        .iter()
+        .all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()));
+    let guarded = is_loopback || env::var("ALLOWED_HOSTS").is_ok_and(|names| !names.is_empty());
 
     let feed = match env::var("REDIS_URL") {
         Err(_) => Feed::default(),
@@ -59,12 +73,8 @@ pub async fn serve(
         #[cfg(not(feature = "redis"))]
         Ok(_) => Err("REDIS_URL needs a server built with --features feed/redis")?,
     };
-    let generate = async |number| {
-        let sent = feed.publish(&format!("Real-Time Update {number}"), None).await;
-        sent.map(|sent| format!("SENT: {}", sent.update))
-    };
-    let first = generate(1).await.map_err(|_| "can't use REDIS_URL: it stores no update")?;
-
+    let first =
+        generated::send(&feed, 1).await.map_err(|_| "can't use REDIS_URL: it stores no update")?;
     let data = web::Data::new(feed.clone());
     let page = Path::new(crate_dir).join("public/html");
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../public");
@@ -72,14 +82,17 @@ pub async fn serve(
         let reads = || method::Any(method::Get()).or(method::Head());
         let files =
             |at, folder| Files::new(at, folder).guard(reads()).default_handler(web::to(no_page));
+        let to_page = async || web::Redirect::to("/html/index.html");
         App::new()
             .wrap(from_fn(move |request, next| Box::pin(guard::around(guarded, request, next))))
+            .wrap(
+                DefaultHeaders::new() // where a handler says nothing else
+                    .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                    .add((header::CACHE_CONTROL, "no-cache")),
+            )
             .app_data(data.clone())
             .configure(technique)
-            .route(
-                "/",
-                web::route().guard(reads()).to(async || web::Redirect::to("/html/index.html")),
-            )
+            .route("/", web::route().guard(reads()).to(to_page))
             .route("/api/messages", web::post().to(http::receive))
             .service(files("/html", &page).index_file("index.html"))
             .service(files("/public", &shared))
@@ -87,35 +100,33 @@ pub async fn serve(
     })
     .h1_allow_half_closed(false) // a client that closes its half is gone
     .tcp_nodelay(true) // an update does not wait until the one before is acknowledged
-    .client_request_timeout(Duration::from_secs(50)) // longer than a browser keeps a spare one
-    .keep_alive(Duration::from_secs(30)) // longer than a client waits between two polls
-    .max_connections(20_000) // for each worker
-    .shutdown_timeout(1) // second: an open stream would hold a stop for 30
+    .client_request_timeout(FIRST_REQUEST)
+    .keep_alive(KEEP_ALIVE)
+    .max_connections(CONNECTIONS)
+    .shutdown_timeout(1) // second: an open stream would delay the end by 30
     .h1_write_buffer_size(UNWRITTEN)
     .on_connect(|connection, _| listen::tune(connection));
     for listener in listeners {
         server = server.listen(listener)?;
     }
 
-    let announce_and_generate = async {
-        print_line(format_args!("Listening at http://localhost:{}", addresses[0].port()));
+    let server = server.run();
+    // This task's turn comes when the server waits: by then, a signal can stop it.
+    rt::spawn(async move {
+        print_line(format_args!("Listening at http://localhost:{port}"));
         print_line(first);
-        for next in 2u64.. {
-            if env::var("QUIET").is_ok_and(|quiet| quiet == "1") {
-                break;
-            }
-            rt::time::sleep(Duration::from_secs(rand::random_range(2..=9))).await;
-            let sent = generate(next).await;
-            print_line(sent.unwrap_or_else(|_| "not sent: the engine is away".into()));
-        }
-        future::pending::<()>().await;
-    };
-    // The server first: by the time it says that it listens, a signal can stop it.
-    let end = tokio::select! {
-        biased;
-        end = server.run() => end.map_err(Into::into),
-        () = announce_and_generate => unreachable!("it does not end"),
-    };
+        generated::send_all(&feed).await;
+    });
+    let end = server.await;
     stdout::printed().await;
-    end
+    Ok(end?)
+}
+
+/// `404`: there is no such page. But `503` where no file can be opened, as connections have taken all
+/// file descriptors.
+async fn no_page() -> HttpResponse {
+    match File::open(env!("CARGO_MANIFEST_DIR")) {
+        Ok(_) => HttpResponse::NotFound().finish(),
+        Err(why) => ErrorServiceUnavailable(why).into(),
+    }
 }

@@ -21,18 +21,18 @@ const WAIT: u64 = 25;
 /// How many seconds a request is held at the most.
 const MAX_WAIT: u64 = 60;
 
-/// Says which time was taken (RFC 7240 §3).
+/// Tells the client which of its preferences was followed (RFC 7240 §3).
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// What is newer than `?after=ID`, as soon as there is something; 204 when nothing came in time.
-/// Without `after`: whatever comes next.
+/// What is newer than `?after=ID`, as soon as there is something; without `after`, whatever comes
+/// next. If nothing comes in time: 204.
 async fn long_poll(mut request: ServiceRequest) -> Result<ServiceResponse, Error> {
-    let feed = request.app_data::<web::Data<Feed>>().expect("it is there for all routes");
+    let feed = request.app_data::<web::Data<Feed>>().expect("all routes have it");
     let mut reader = match feed::after(request.request()) {
         Ok(after) => feed.reader(after),
         Err(error) => return Ok(request.error_response(error)),
     };
-    // Its headers are half of what a held request costs: they go before the waiting begins.
+    // The headers are half of the memory of a request that waits: they are dropped before it does.
     let preferred = preferred_wait(&mem::take(request.headers_mut()));
     let wait = Duration::from_secs(preferred.unwrap_or(WAIT));
 
@@ -41,13 +41,13 @@ async fn long_poll(mut request: ServiceRequest) -> Result<ServiceResponse, Error
         Err(_) => HttpResponse::NoContent().finish(),
     };
     if let Some(seconds) = preferred {
-        let applied = format!("wait={seconds}").try_into().expect("these letters may be there");
+        let applied = format!("wait={seconds}").try_into().expect("letters and digits");
         response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     }
     Ok(request.into_response(response))
 }
 
-/// The seconds of `Prefer: wait=N`, the first of them (RFC 7240 §2 and §4.3), if one is there.
+/// The seconds of the first `Prefer: wait=N`, if there is one (RFC 7240 §2 and §4.3).
 fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     let fields = headers.get_all("Prefer").filter_map(|field| field.to_str().ok());
     let wait = fields.flat_map(preferences).find_map(|preference| {
@@ -57,17 +57,17 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     feed::parse_id(wait).map(|seconds| seconds.min(MAX_WAIT))
 }
 
-/// The preferences of a field: what is between its commas, but for those in quotes.
+/// The preferences of a field: the parts between its commas. A comma in quotes is none.
 fn preferences(field: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
+    let mut is_quoted = false;
     field.split(move |c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
     })
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::process::ExitCode {
     feed::serve(8002, env!("CARGO_MANIFEST_DIR"), |routes| {
         routes.route("/api/messages/long-poll", web::get().service(fn_service(long_poll)));
     })

@@ -17,7 +17,7 @@ async fn newest(feed: web::Data<Feed>) -> impl Responder {
     web::Json(feed.newest())
 }
 
-/// All that is kept, oldest first; with `?after=ID` only what is newer, which may be `[]`.
+/// All updates that are kept, oldest first. With `?after=ID` only newer ones: perhaps none, `[]`.
 async fn newer(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
     let mut reader = feed.reader(feed::after(&request)?.or(Some(0)));
     let news = reader.newer();
@@ -25,7 +25,7 @@ async fn newer(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Respo
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::process::ExitCode {
     feed::serve(8001, env!("CARGO_MANIFEST_DIR"), |routes| {
         routes.route("/", web::get().to(newest));
         routes.route("/", web::head().to(newest));

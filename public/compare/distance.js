@@ -4,7 +4,7 @@ import { askControl, control } from "./control.js";
 
 const DISTANCES = [0, 20, 100, 300]; // milliseconds for a round trip
 
-// Calls `moved` each time the distance has changed.
+// Calls `moved` with the milliseconds each time the distance has changed.
 export async function distanceSlider(moved) {
   const place = document.querySelector("#distance");
   const slider = place.querySelector("input");
@@ -15,7 +15,7 @@ export async function distanceSlider(moved) {
   };
 
   place.hidden = !control; // at once: nothing moves when the answer comes
-  const answer = await askControl("/");
+  const answer = await askControl("");
   place.hidden = !answer;
   if (!answer) return;
   const now = await answer.json();
@@ -23,11 +23,12 @@ export async function distanceSlider(moved) {
   show(now);
   slider.disabled = false;
   slider.addEventListener("input", async () => {
-    const milliseconds = DISTANCES[slider.value];
     const headers = { "Content-Type": "application/json" };
-    const answer = await askControl("/", { method: "PUT", headers, body: milliseconds });
+    const body = DISTANCES[slider.value];
+    const answer = await askControl("", { method: "PUT", headers, body });
     if (!answer) return;
-    show(await answer.json());
-    moved();
+    const milliseconds = await answer.json();
+    show(milliseconds);
+    moved(milliseconds);
   });
 }

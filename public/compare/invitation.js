@@ -5,15 +5,14 @@
 import { askControl, control } from "./control.js";
 
 export async function invitation() {
-  const answer = await askControl("/invitation");
+  const answer = await askControl("invitation");
   if (answer?.status !== 200) return;
   const address = await answer.text();
-  const dialog = document.querySelector("#invitation");
-  const picture = dialog.querySelector("img");
-  picture.src = `${control}/invitation.svg`;
+  const picture = new Image();
+  picture.src = new URL("invitation.svg", control);
   picture.alt = `QR code of ${address}`;
-  dialog.querySelector("p").textContent = address;
-  const button = document.querySelector("#invite");
-  button.addEventListener("click", () => dialog.showModal());
-  button.hidden = false;
+  const text = document.querySelector("#invitation p");
+  text.textContent = address;
+  text.before(picture);
+  document.querySelector("#invite").hidden = false;
 }

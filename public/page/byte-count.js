@@ -1,5 +1,6 @@
 // <byte-count>: what has happened since the page was opened: updates, requests, bytes, and the
-// median age. How the technique's bytes are counted stands in it: its page says that.
+// median age. How the technique's bytes are counted stands in it: its page says that. It says
+// "counted", as an event, when its numbers have changed.
 
 import { duration } from "./clock.js";
 import { median } from "./median.js";
@@ -37,6 +38,10 @@ class ByteCount extends HTMLElement {
     this.setAttribute("aria-labelledby", "count-heading");
   }
 
+  get sums() {
+    return { ...this.#sums };
+  }
+
   add(what, number = 1) {
     this.#sums[what] += number;
     this.#showSoon();
@@ -59,6 +64,7 @@ class ByteCount extends HTMLElement {
       }
       const age = this.querySelector("#count-age");
       age.textContent = this.#ages.length ? duration(median(this.#ages)) : "–";
+      this.dispatchEvent(new CustomEvent("counted"));
     }, 100);
   }
 }

@@ -1,14 +1,17 @@
-// A list of the newest rows: old ones go, and the newest is kept in view at the bottom, unless the
-// reader has scrolled up to read. Then what is read stays where it is.
+// A list of the newest rows: old ones go, and the newest is kept in view, unless the reader has
+// scrolled up to read. Then what is read stays where it is. The topmost row in view is a whole one: the
+// rest of the room is free, below the last. (The style sheet makes it so, by --rest; --room is how
+// high the part of the list in view is.)
 
 const NEAR = 8; // pixels from the end that count as the end
 
 // Returns what appends a row to `list`, of which `box` shows a part and `kept` rows stay; one of the
-// class "stays" stays in any case.
-export function follow(box, list, kept) {
+// class "stays" stays in any case. `heads` stand above the rows, and stay in view.
+export function follow(box, list, kept, heads) {
   let following = true;
   let due = false;
   let top = 0;
+  let rest = 0; // pixels that are free below the last row
   let tallest = 0; // pixels that the box is high while nothing takes of its room
   box.addEventListener("scroll", () => {
     const below = box.scrollHeight - box.scrollTop - box.clientHeight;
@@ -27,11 +30,29 @@ export function follow(box, list, kept) {
     due = true;
     requestAnimationFrame(() => {
       due = false;
-      if (following) box.scrollTop = box.scrollHeight;
+      if (following) box.scrollTop = wholeRows();
     });
+  };
+  // How far to scroll so that the last rows are in view, as many as are whole then.
+  const wholeRows = () => {
+    const { scrollHeight, clientHeight } = box;
+    const end = scrollHeight > clientHeight ? scrollHeight - rest : clientHeight;
+    const above = box.getBoundingClientRect().top + box.clientTop - box.scrollTop;
+    const room = clientHeight - (heads?.offsetHeight ?? 0);
+    let from;
+    for (let row = list.lastElementChild; row; row = row.previousElementSibling) {
+      const top = row.getBoundingClientRect().top - above;
+      if (end - top > room + 1) break;
+      from = top;
+    }
+    const most = end - clientHeight;
+    const top = most > 0 && from ? Math.ceil(from - clientHeight + room) : most;
+    if (top - most !== rest) list.style.setProperty("--rest", `${(rest = top - most)}px`);
+    return top;
   };
   const sizes = new ResizeObserver(() => {
     tallest = Math.max(tallest, box.clientHeight);
+    list.style.setProperty("--room", `${box.clientHeight - (heads?.offsetHeight ?? 0)}px`);
     toEnd();
   });
   addEventListener("resize", () => (tallest = box.clientHeight));

@@ -4,6 +4,7 @@
 import { connection, SETTLED } from "../client/connection.js";
 import { answerBytes, eventBytes, frameBytes, requestBytes } from "./bytes.js";
 import { letCompare } from "./compared.js";
+import { newest } from "./cost.js";
 import { linkToNeighbours } from "./links.js";
 import { shortId } from "./the-wire.js";
 import "./byte-count.js";
@@ -57,6 +58,7 @@ export function answer(response, updates) {
   const label = response.status === 200 ? news : statusLine(response);
   const body = response.status === 200 ? JSON.stringify(updates) : "";
   asked?.answer(label, updates.length ? "news" : "muted", answerBytes(response, { body }));
+  newest.down = asked?.cost;
   asked = undefined;
 }
 
@@ -76,6 +78,7 @@ export function event({ id, event, update }) {
   const name = event && event !== "message" ? `event: ${event} ` : "";
   wire.arrow("down", `${fields}${name}data: ${update}`, bytes, "news");
   count.add("down", bytes);
+  newest.down = { requests: 0, up: 0, down: bytes };
 }
 
 // A frame from the server ("down") or from us ("up"): its payload, and what of it is drawn.
@@ -83,6 +86,7 @@ export function frame(way, payload, drawn = payload) {
   const bytes = frameBytes(payload, way === "up");
   wire.arrow(way, `frame ${JSON.stringify(drawn)}`, bytes, "news");
   count.add(way, bytes);
+  newest[way] = { requests: 0, up: 0, down: 0, [way]: bytes };
 }
 
 // An update, however it came.
@@ -117,6 +121,7 @@ function gap() {
 // A request beside the technique's own, such as that of a message.
 function beside({ detail: { method, url, headers, body, answer } }) {
   const request = outgoing(method, url, { headers, body });
+  if (body !== undefined) newest.up = request.cost;
   const came = (response) => {
     request.answer(statusLine(response), "muted", answerBytes(response, { method }));
   };
@@ -133,6 +138,7 @@ function outgoingByBrowser() {
 function outgoing(method, path, { headers, body, hold } = {}) {
   const started = performance.now();
   const bytes = requestBytes(method, path, body, headers);
+  const cost = { requests: 1, up: bytes, down: 0 };
   const named = ["Last-Event-ID", "Prefer"].filter((name) => headers?.[name]);
   const line = [path, ...named.map((name) => `${name}: ${headers[name]}`)].join(" ");
   const label = `${method} ${line.replace(/\d{7,}/g, shortId)}`;
@@ -151,11 +157,14 @@ function outgoing(method, path, { headers, body, hold } = {}) {
     count.add("up", bytes);
   };
   return {
+    cost,
     answer(label, kind, bytes) {
       stop();
       countIt();
       wire.arrow("down", label, bytes, `${kind} ${release ? "ends-hold" : ""}`);
-      if (bytes !== undefined) count.add("down", bytes);
+      if (bytes === undefined) return;
+      count.add("down", bytes);
+      cost.down = bytes;
     },
     lose(why) {
       stop();

@@ -22,7 +22,8 @@ class TheWire extends HTMLElement {
     this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
     this.querySelector(".top").append(...settings);
     this.list = this.querySelector("#wire");
-    this.add = follow(this.list.parentElement, this.list, KEPT);
+    const heads = this.querySelector(".ends");
+    this.add = follow(this.list.parentElement, this.list, KEPT, heads);
   }
 
   // One arrow. `way` is "up" (client to server) or "down"; `kind` is "", "news" or "muted".

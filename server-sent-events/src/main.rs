@@ -15,15 +15,15 @@ use feed::{Feed, News};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::interval;
 
-/// After so much silence comes a comment, so that nobody on the way takes the stream for dead.
+/// After this time without an update comes a comment, so that no proxy takes the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many milliseconds a browser waits before it reconnects by itself.
 const RETRY: &str = "retry: 1000\n\n";
-/// Some updates are missing here.
+/// Tells the client that updates are missing here.
 const GAP: &str = "event: gap\ndata: some updates are no longer kept\n\n";
 
-/// The stream (WHATWG HTML §9.2.6). A browser that reconnects sends the last id it saw by itself;
-/// where it is no id, it counts as absent.
+/// The stream (WHATWG HTML §9.2.6). A browser that reconnects sends by itself the last id that it
+/// saw. What is no id is ignored.
 async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
     let after = feed::after(&request)?;
     let last_event_id = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok());
@@ -34,7 +34,7 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
         let (reader, silence) = &mut *client;
         silence.reset();
         let bytes = tokio::select! {
-            biased; // an update before the silence
+            biased; // where both are ready: the update
             news = reader.next() => events_of(&news),
             _ = silence.tick() => ": keep-alive\n\n".into(),
         };
@@ -47,8 +47,8 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
         .streaming(stream))
 }
 
-/// An event for each update; where some are missing before them, one that says so, without an id:
-/// a browser goes on from the last id that it has.
+/// An event for each update. Where updates are missing before them, first an event that says so. It
+/// has no id, so that a browser keeps the last one that it has.
 fn events_of(news: &News) -> web::Bytes {
     let mut events = String::new();
     if news.gap {
@@ -59,8 +59,8 @@ fn events_of(news: &News) -> web::Bytes {
         if let Some(name) = &update.event {
             events.extend(["event: ", name, "\n"]);
         }
-        // A line end in its text, be it CR, LF or both, ends a line of data: were it sent as it
-        // is, the rest of the text could pass for fields of its own.
+        // A text may have several lines, ended by CR, LF or both. Each becomes a `data` field of its
+        // own: sent as it is, the second line could pass for an `id` or an `event`.
         for line in update.update.replace("\r\n", "\n").split(['\r', '\n']) {
             events.extend(["data: ", line, "\n"]);
         }
@@ -70,7 +70,7 @@ fn events_of(news: &News) -> web::Bytes {
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::process::ExitCode {
     feed::serve(8003, env!("CARGO_MANIFEST_DIR"), |routes| {
         routes.route("/server-sent-events", web::get().to(events));
         routes.route("/events", web::get().to(events));

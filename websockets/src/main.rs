@@ -107,7 +107,7 @@ impl Client {
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::process::ExitCode {
     feed::serve(8004, env!("CARGO_MANIFEST_DIR"), |routes| {
         let upgrade =
             guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE));

@@ -1,6 +1,6 @@
 //! What all four do with a request and an answer: a client's cursor, its message, a JSON array.
 
-use std::{collections::HashMap, future, io};
+use std::{collections::HashMap, io, mem, sync::Arc};
 
 use actix_web::error::{ErrorBadRequest, Result};
 use actix_web::http::header::ContentType;
@@ -8,19 +8,19 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 
-use crate::{Feed, News, Reader, Refused};
+use crate::{Feed, News, Reader, Refused, Update};
 
-/// The query's `after=ID`: the last id that the client has seen, if it says one.
+/// The query's `after=ID`, if it is there: the last id that the client has seen.
 ///
 /// # Errors
-/// 400 where it says something that is no id.
+/// 400 where it is no id.
 pub fn after(request: &HttpRequest) -> Result<Option<u64>> {
     let query = web::Query::<HashMap<String, String>>::from_query(request.query_string())?;
     let no_id = || ErrorBadRequest("after takes a whole number, as in after=0");
     query.get("after").map(|id| parse_id(id).ok_or_else(no_id)).transpose()
 }
 
-/// The id that a text says in digits. One with too many of them is beyond all ids.
+/// The id that is written in digits. With more digits than a `u64` has, it is `u64::MAX`.
 pub fn parse_id(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -35,12 +35,12 @@ struct Message {
 
 /// `POST /api/messages`: client A's message becomes an update for everyone.
 pub(crate) async fn receive(
-    from: HttpRequest,
+    request: HttpRequest,
     body: web::Bytes,
     feed: web::Data<Feed>,
 ) -> Result<HttpResponse> {
-    // A page of another site can't say so: its browser would have to ask first (CORS).
-    if !from.content_type().eq_ignore_ascii_case("application/json") {
+    // A page of another site can't send this type: its browser would have to ask first (CORS).
+    if !request.content_type().eq_ignore_ascii_case("application/json") {
         return Err(ErrorBadRequest("a message is sent as Content-Type: application/json"));
     }
     let object = Some(body).filter(|body| body.trim_ascii_start().starts_with(b"{"));
@@ -57,25 +57,33 @@ pub(crate) async fn receive(
     }
 }
 
-/// `200` with all that a reader has to read as a JSON array, `news` first. Where that is more than
-/// a batch, it is made while the client reads it; it ends before a gap, of which the next answer
-/// tells.
+/// `200` with all that is new to a reader, as a JSON array; `news` is the first of it. More than a
+/// batch is made while the client reads it. The array ends before a gap: the next answer tells of it.
 pub fn array(mut reader: Reader, news: News) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if news.gap {
         response.insert_header(("Feed-Gap", "true"));
     }
-    let is_batch = |more: &News| !more.gap && !more.updates.is_empty();
-    let more = (!news.updates.is_empty()).then(|| reader.newer()).filter(is_batch);
+    let more = if news.updates.is_empty() { None } else { next_batch(&mut reader) };
     let Some(more) = more else { return response.json(news.updates) };
-    let rest = stream::unfold(reader, async |mut reader| Some((reader.newer(), reader)));
-    let rest = stream::once(future::ready(more)).chain(rest);
-    let rest = rest.take_while(move |more| future::ready(is_batch(more)));
-    let json = |news: &News| serde_json::to_string(&news.updates).expect("text and numbers");
-    let first = json(&news).trim_end_matches(']').to_owned();
-    let rest = rest.map(move |news| json(&news).trim_end_matches(']').replacen('[', ",", 1));
-    let array = stream::iter([first]).chain(rest).chain(stream::iter(["]".to_owned()]));
-    response
-        .content_type("application/json")
-        .streaming(array.map(|part| Ok::<_, io::Error>(part.into())))
+    let rest = async |mut reader| Some((next_batch(&mut reader)?, reader));
+    let batches = stream::iter([news.updates, more]).chain(stream::unfold(reader, rest));
+    let mut before = '[';
+    let json = batches.map(move |batch| {
+        let mut json = String::new();
+        for update in batch {
+            json.push(mem::replace(&mut before, ','));
+            json += &serde_json::to_string(&update).expect("text and numbers");
+        }
+        json
+    });
+    let array = json.chain(stream::iter(["]".to_owned()]));
+    let array = array.map(|part| Ok::<_, io::Error>(part.into()));
+    response.content_type("application/json").streaming(array)
+}
+
+/// What a reader has not seen yet, if there is no gap before it.
+fn next_batch(reader: &mut Reader) -> Option<Vec<Arc<Update>>> {
+    let news = reader.newer();
+    (!news.gap && !news.updates.is_empty()).then_some(news.updates)
 }

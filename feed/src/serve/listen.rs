@@ -10,15 +10,15 @@ use std::{any::Any, time::Duration};
 use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
 
-/// How many connections wait until they are accepted: a room full of browsers comes at once.
+/// How many connections may wait to be accepted. A room full of browsers comes at once.
 const BACKLOG: i32 = 4096;
-/// How many bytes wait unsent in the kernel before it takes more: so few that what a slow client
-/// has room for is soon more, as `TCP_USER_TIMEOUT` counts only what fits as a sign of life.
+/// How many unsent bytes the kernel takes at once. `TCP_USER_TIMEOUT` counts a client as alive when
+/// its buffer takes more of them. A slow client has room for so few of them soon.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 2 * 1024;
 
-/// Listens at every address that the host has here, at one port: of `localhost`'s two, a browser
-/// may try either first.
+/// Listens at every address of the host that this machine has, at one port. `localhost` has two,
+/// and a browser may try either first.
 pub fn listen(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     let mut addresses: BTreeSet<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     if host.eq_ignore_ascii_case("localhost") {
@@ -46,8 +46,8 @@ pub fn listen(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     if listeners.is_empty() { Err(nowhere) } else { Ok(listeners) }
 }
 
-/// A client that no longer reads, or whose machine is gone: only the kernel can end that (RFC 5482),
-/// as whatever the server still has to say waits behind a full buffer.
+/// Lets the kernel end a connection whose client no longer reads, or whose machine is gone
+/// (RFC 5482). The server can't: what it would send waits behind a full buffer.
 pub fn tune(connection: &dyn Any) {
     #[cfg(target_os = "linux")]
     if let Some(socket) = connection.downcast_ref::<TcpStream>().map(SockRef::from) {

@@ -1,5 +1,5 @@
-//! Lines for stdout. A thread of its own prints them: when nobody reads there (a paused terminal, a
-//! full pipe), nothing else waits.
+//! Lines for stdout. A thread of its own prints them. So the server goes on when nobody reads them: the
+//! terminal is paused, or the pipe is full.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{LazyLock, mpsc};
@@ -27,8 +27,8 @@ static PRINTER: LazyLock<mpsc::Sender<String>> = LazyLock::new(|| {
     printer
 });
 
-/// Prints one line, whatever a client wrote into it: what ends a line in some program, moves its
-/// cursor or turns its direction of writing is escaped.
+/// Prints one line, whatever a client wrote into it. Characters are escaped that end a line in some
+/// program, move a terminal's cursor, or turn the direction of writing.
 pub fn print_line(line: impl fmt::Display) {
     let mut escaped = String::new();
     for c in line.to_string().chars() {
@@ -51,7 +51,7 @@ pub fn print_line(line: impl fmt::Display) {
     }
 }
 
-/// Waits until all is printed, but not for long: perhaps nobody reads it.
+/// Waits until all lines are printed, but not for long: perhaps nobody reads them.
 pub(crate) async fn printed() {
     let all = async {
         while WAITING.load(SeqCst) > 0 {

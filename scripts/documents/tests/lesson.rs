@@ -161,7 +161,7 @@ async fn move_slider(browser: &Browser, selector: &str, key: Key) {
 /// each took, in the order of [`SERVERS`], and the sentence below.
 async fn send_to_all(browser: &Browser) -> (Vec<f64>, String) {
     const TOOK: &str = "[...document.querySelectorAll('#results .this')]
-        .map((cell) => Number(cell.textContent.replaceAll(',', '')))";
+        .map((cell) => parseFloat(cell.textContent.replaceAll(',', '')))";
     browser.click("#send").await;
     let back = format!("{TOOK}.every((number) => number > 0)");
     browser.until("all four have it", &back).await;

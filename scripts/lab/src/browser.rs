@@ -417,8 +417,12 @@ impl Browser {
     pub async fn picture(&self, file: &Path) {
         let folder = file.parent().expect("the file is in a folder");
         fs::create_dir_all(folder).expect("the folder can be made");
-        let picture = self.client.screenshot().await.expect("a picture can be taken");
-        fs::write(file, picture).expect("the picture can be written");
+        fs::write(file, self.screenshot().await).expect("the picture can be written");
+    }
+
+    /// What the current window shows, as PNG.
+    pub async fn screenshot(&self) -> Vec<u8> {
+        self.client.screenshot().await.expect("a picture can be taken")
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {

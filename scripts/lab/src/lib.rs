@@ -3,6 +3,7 @@
 //!
 //! - [`server`]: a server's process: start it, read what it prints, see what it holds, stop it.
 //! - [`client`]: a client of each technique, made of what other people wrote.
+//! - [`lines`]: the four servers, each behind a line.
 //! - [`raw`]: a TCP connection, for when bytes matter.
 //! - [`cutter`]: a proxy that cuts connections at random moments.
 //! - [`redis`]: an engine that servers share.
@@ -12,12 +13,14 @@
 pub mod browser;
 pub mod client;
 pub mod cutter;
+pub mod lines;
 pub mod raw;
 pub mod redis;
 pub mod server;
 pub mod time;
 
 pub use client::{Client, Update};
+pub use lines::Lines;
 pub use raw::Raw;
 pub use redis::Redis;
 pub use server::{SERVERS, Server, binary};

@@ -1,13 +1,21 @@
-//! Takes the README's two pictures of the pages, each at a moment at which there is something to
-//! see: `scripts/pictures.sh` starts it.
+//! Takes the README's pictures of the pages, each at a moment at which there is something to see, and
+//! films the comparison: `scripts/pictures.sh` starts it.
+
+mod film;
 
 use std::{fs, path::Path};
 
 use lab::browser::{Browser, Key, View};
-use lab::{SERVERS, Server};
+use lab::{Lines, SERVERS, Server};
 
-/// What both pictures may take together: a README is also read on a phone.
-const MOST_BYTES: u64 = 300_000;
+use film::Film;
+
+/// What the two still pictures may take together, and what the film: a README is also read on a phone.
+const MOST_BYTES: [u64; 2] = [300_000, 1_000_000];
+
+/// All four have this message.
+const MEASURED: &str = "[...document.querySelectorAll('#results .this')]
+    .every((cell) => /\\d/.test(cell.textContent))";
 
 #[tokio::main]
 async fn main() {
@@ -15,15 +23,18 @@ async fn main() {
     let browser = Browser::start().await;
     comparison(&browser, &folder.join("comparison.png")).await;
     long_polling(&browser, &folder.join("long-polling.png")).await;
+    comparison_film(&browser, &folder.join("comparison-film.png")).await;
 
-    let mut bytes = 0;
-    for name in ["comparison", "long-polling"] {
-        let file = folder.join(format!("{name}.png"));
-        let length = fs::metadata(&file).expect("it was written").len();
-        println!("scripts/pictures/{name}.png: {} KB", length / 1000);
-        bytes += length;
-    }
-    assert!(bytes < MOST_BYTES, "both pictures together have {bytes} bytes: make them smaller");
+    let size = |name: &str| {
+        let length = fs::metadata(folder.join(name)).expect("it was written").len();
+        println!("scripts/pictures/{name}: {} KB", length / 1000);
+        length
+    };
+    let bytes = [size("comparison.png") + size("long-polling.png"), size("comparison-film.png")];
+    assert!(
+        bytes[0] < MOST_BYTES[0] && bytes[1] < MOST_BYTES[1],
+        "the pictures have {bytes:?} bytes: make them smaller"
+    );
 }
 
 /// All four, with some updates each and two messages that went into all of them.
@@ -34,7 +45,7 @@ async fn comparison(browser: &Browser, file: &Path) {
     }
     let ports = servers.iter().zip(SERVERS).map(|(it, name)| format!("{name}={}", it.port()));
     let ports = ports.collect::<Vec<_>>().join("&");
-    view(browser, 1440, 810).await;
+    view(browser, 1280, 720).await;
     browser.open(&servers[0].url(&format!("/public/compare/index.html?{ports}"))).await;
     for name in SERVERS {
         enter(browser, name).await;
@@ -44,15 +55,73 @@ async fn comparison(browser: &Browser, file: &Path) {
     for text in ["Good morning", "Hello, everybody"] {
         browser.fill("#text", text).await;
         browser.press(&[Key::Enter]).await;
-        let measured = "[...document.querySelectorAll('#results .this')]
-            .every((cell) => /\\d/.test(cell.textContent))";
-        browser.until("all four are measured", measured).await;
+        browser.until("all four are measured", MEASURED).await;
     }
     enter(browser, "long-polling").await;
     held(browser, 1).await;
     browser.enter_frame(None).await;
     browser.run("document.activeElement.blur()", &[]).await;
     browser.picture(file).await;
+}
+
+/// One message through four panes, from here and from 300 ms away; then one while a cable is cut, which
+/// is plugged in.
+async fn comparison_film(browser: &Browser, file: &Path) {
+    const CUT: &str = "server-sent-events";
+    let lines = Lines::start().await;
+    view(browser, 1120, 630).await;
+    browser.open(&lines.comparison()).await;
+    let slider = "!document.querySelector('#round-trip').disabled";
+    browser.until("the slider", slider).await;
+    for name in SERVERS {
+        enter(browser, name).await;
+        let connected = "document.querySelector('#status').textContent === 'connected'";
+        browser.until("it is connected", connected).await;
+        browser.enter_frame(None).await;
+    }
+    let mut film = Film::new();
+    film.hold(browser, 2).await;
+    send(browser, &mut film, "Hello, everybody").await;
+    film.until(browser, "all four have it", MEASURED).await;
+    film.hold(browser, 3).await;
+
+    browser.run("document.querySelector('#round-trip').focus()", &[]).await;
+    browser.press(&[Key::End]).await;
+    let ticked = "document.querySelector('#suggestions .done')";
+    film.until(browser, "it is 300 ms away", ticked).await;
+    film.hold(browser, 1).await;
+    send(browser, &mut film, "Hello from far away").await;
+    film.until(browser, "all four have it", MEASURED).await;
+    film.hold(browser, 3).await;
+
+    browser.run("document.querySelector('#round-trip').focus()", &[]).await;
+    browser.press(&[Key::Home]).await;
+    enter(browser, CUT).await;
+    browser.click("#cut").await;
+    browser.enter_frame(None).await;
+    film.hold(browser, 2).await;
+    send(browser, &mut film, "Is anybody missing?").await;
+    let others = format!(
+        "[...document.querySelectorAll('#results tr:not([data-technique={CUT}]) .this')]
+            .every((cell) => /\\d/.test(cell.textContent))"
+    );
+    film.until(browser, "the others have it", &others).await;
+    film.hold(browser, 1).await;
+    enter(browser, CUT).await;
+    browser.click("#plug").await;
+    browser.enter_frame(None).await;
+    film.until(browser, "all four have it", MEASURED).await;
+    film.hold(browser, 5).await;
+    film.write(file);
+}
+
+/// Types a message, is seen to have typed it, and sends it.
+async fn send(browser: &Browser, film: &mut Film, text: &str) {
+    browser.fill("#text", text).await;
+    browser.run("document.activeElement.blur()", &[]).await;
+    film.hold(browser, 1).await;
+    browser.click("#send").await;
+    browser.run("document.activeElement.blur()", &[]).await;
 }
 
 /// A request that has been held for some time, under updates and a message that came before.

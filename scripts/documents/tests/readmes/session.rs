@@ -36,8 +36,17 @@ done
 /// real one would build them once more, as it is asked for other packages than the tests are.
 const CARGO: &str = r#"#!/usr/bin/env bash
 set -u
+CALL=$*
+[ "$1" != --quiet ] || shift
 case $1 in
-build) exit ;;
+--version) exec echo 'cargo 1.999.0' ;;
+build)
+    while [[ $# -gt 0 && $CALL == *message-format* ]]; do
+        case $1 in -p | --package) echo '{"executable":"SERVERS/'"$2"'"}' ;; esac
+        shift
+    done
+    exit
+    ;;
 run)
     while [ "$1" != -p ]; do shift; done
     exec "SERVERS/$2" "${@:4}" # what is behind --
@@ -76,6 +85,8 @@ impl Session {
         let servers = servers[0].parent().expect("it is in a folder");
         let cargo = CARGO.replace("SERVERS", &servers.display().to_string());
         write_script(&folder.join("bin/cargo"), &cargo);
+        let shared = "scripts/build.bash"; // beside the scripts
+        fs::copy(root.join(shared), folder.join(shared)).expect("the folder is there");
         fs::write(folder.join(".curlrc"), CURLRC).expect("the folder is there");
 
         let terminal = Terminal::open();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::{net::TcpListener, process};
 
 use lab::browser::{Browser, Key, View};
-use lab::{SERVERS, Server};
+use lab::{Lines, SERVERS, Server};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -131,6 +131,7 @@ macro_rules! with_each_technique {
     )* };
 }
 
+mod comparison;
 mod elsewhere;
 mod house;
 mod in_each_browser;
@@ -648,14 +649,13 @@ fn comparison(servers: &[(&str, u16)]) -> String {
     format!("http://127.0.0.1:{}/public/compare/index.html?{}", servers[0].1, ports.join("&"))
 }
 
-/// Whether each technique's row of the table has a number in both cells.
+/// Whether each technique's row of the table says what this message took.
 fn measured(names: &[&str]) -> String {
-    let cell = |name, cell| {
-        let cell = format!("#results [data-technique={name}] .{cell}");
+    let cell = |name: &&str| {
+        let cell = format!("#results [data-technique={name}] .this");
         format!("/\\d/.test(document.querySelector('{cell}').textContent)")
     };
-    let cells = names.iter().flat_map(|name| [cell(name, "this"), cell(name, "median")]);
-    cells.collect::<Vec<_>>().join(" && ")
+    names.iter().map(cell).collect::<Vec<_>>().join(" && ")
 }
 
 /// The number of a cell.
@@ -664,8 +664,8 @@ async fn milliseconds(browser: &Browser, name: &str, cell: &str) -> f64 {
     let cell = browser.value(&format!("document.querySelector('{cell}').textContent")).await;
     let cell = cell.as_str().expect("it is a text");
     let number: String = cell.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-    let number: f64 = number.parse().unwrap_or_else(|_| panic!("{name}: {cell} is no number"));
-    if cell.contains(" s") { number * 1000.0 } else { number }
+    assert!(cell.ends_with(" ms"), "{cell} has no unit");
+    number.parse().unwrap_or_else(|_| panic!("{name}: {cell} is no number"))
 }
 
 fn frame(name: &str) -> String {
@@ -697,7 +697,10 @@ async fn the_comparison() {
     let before = browser.value(requests).await;
     browser.until("the next poll", &format!("{requests} > {before}")).await;
     browser.enter_frame(None).await;
-    for message in texts("compared", 2) {
+    for message in texts("compared", 3) {
+        let medians = "[...document.querySelectorAll('#results .median')]
+            .map((cell) => cell.textContent).join('')";
+        assert_eq!(browser.value(medians).await, "––––", "the middle of less than three");
         type_message(&browser, &message).await;
         for name in SERVERS {
             browser.enter_frame(Some(&frame(name))).await;
@@ -727,33 +730,13 @@ async fn the_comparison() {
 /// one more. Where there are no lines, there is no slider.
 #[tokio::test]
 async fn the_distance() {
-    let mut servers = Vec::new();
-    for name in SERVERS {
-        servers.push(Server::start(name).await);
-    }
-    let ports: Vec<_> = SERVERS.into_iter().map(|name| (name, lasting_port())).collect();
-    let mut command = tokio::process::Command::new(lab::binary("line"));
-    command.env_remove("HOST").stdout(std::process::Stdio::piped()).kill_on_drop(true);
-    for ((_, port), server) in ports.iter().zip(&servers) {
-        command.arg(format!("{port}=127.0.0.1:{}", server.port()));
-    }
-    let mut line = command.spawn().expect("it starts");
-    let mut lines = BufReader::new(line.stdout.take().expect("it is piped")).lines();
-    let mut control = String::new();
-    loop {
-        let line = lab::soon("a line", lines.next_line()).await.expect("text").expect("more");
-        match line.strip_prefix("Control at http://localhost:") {
-            Some(port) => control = port.into(),
-            None if line == "Listening" => break,
-            None => {}
-        }
-    }
+    let lines = Lines::start().await;
     let browser = Browser::start().await;
     browser.view(View { width: 1600, height: 1000, ..View::default() }).await;
-    browser.open(&comparison(&ports)).await;
+    browser.open(&comparison(&lines.ports)).await;
     let hidden = "document.querySelector('#distance').hidden";
     assert_eq!(browser.value(hidden).await, true, "there is no slider without lines");
-    browser.open(&format!("{}&line={control}", comparison(&ports))).await;
+    browser.open(&lines.comparison()).await;
     let ready = format!("!{hidden} && !document.querySelector('#round-trip').disabled");
     browser.until("the slider", &ready).await;
     promises::nothing_has_moved(&browser, "the comparison with a slider").await;

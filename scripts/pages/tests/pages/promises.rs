@@ -3,6 +3,7 @@
 
 use lab::Raw;
 
+use super::comparison::said_of;
 use super::*;
 
 with_each_technique! {
@@ -275,11 +276,6 @@ pub async fn nothing_has_moved(browser: &Browser, what: &str) {
     let shift = browser.run(&format!("return {shifted};"), &[]).await;
     let shift = shift.as_f64().expect("it is a number");
     assert!(shift < 0.02, "{what}: layout shift {shift}");
-}
-
-/// What the comparison says of a technique.
-fn said_of(name: &str) -> String {
-    format!("document.querySelector('#results [data-technique={name}] .status').textContent")
 }
 
 /// On a projector, nothing in the comparison is set in letters too small to read from a bench; and
