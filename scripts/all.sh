@@ -220,6 +220,15 @@ for server in $servers; do packages+=(-p "${server%:*}"); done
 built=$(programs "${packages[@]}" -p line)
 $starts || exit 0
 
+# In a Codespace a browser knows them by other names, which each have the port in them.
+if [ -n "${CODESPACE_NAME:-}" ]; then
+    domain=${GITHUB_CODESPACES_PORT_FORWARDING_DOMAIN:-app.github.dev}
+    for server in $servers; do
+        ALLOWED_HOSTS=${ALLOWED_HOSTS:+$ALLOWED_HOSTS,}$CODESPACE_NAME-${server#*:}.$domain
+    done
+    export ALLOWED_HOSTS
+fi
+
 mkfifo "$folder/news"
 exec 3<>"$folder/news" # for reading and writing: neither waits until the other is opened too
 processes=() # of the servers, by the ports of their lines

@@ -11,7 +11,7 @@ explain "Client B opens the stream. After the headers come events; an empty line
 connect curl -iN "$url/events?after=0"
 await 'HTTP/1.1 200 OK'
 expect 'content-type: text/event-stream'
-await 'retry: 1000'
+await 'retry: '
 await 'data: Real-Time Update 1'
 
 explain "Client A sends a message …"
@@ -41,7 +41,7 @@ missed=$(newest_id)
 
 explain "B returns and says which event it saw last, as browsers do by themselves. It missed nothing."
 connect curl -N "$url/events" -H "Last-Event-ID: $seen"
-await 'retry: 1000'
+await 'retry: '
 await 'id: '
 expect "id: $missed"
 expect $'data: You were away.\ndata: Welcome back!'

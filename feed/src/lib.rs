@@ -13,15 +13,17 @@ mod serve;
 #[cfg(feature = "serve")]
 pub use serve::{after, array, is_own_page, parse_id, print_line, serve};
 
-use std::{collections::VecDeque, future, mem, sync::Arc, time::Duration, time::UNIX_EPOCH};
+use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering::SeqCst};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::{collections::VecDeque, mem};
 use tokio::{sync::watch, task::yield_now, time::sleep};
 
 /// How many updates are kept. A client that was away for longer goes on from the oldest of them,
 /// and is told that some are missing.
 pub const KEPT: usize = 1_000;
-/// The grace period, in microseconds: for so long an update is kept that a reader has not read yet,
-/// even if the list is full. Meanwhile, whoever publishes waits (backpressure).
-const GRACE: u64 = 1_000_000;
+/// The grace period: for so long an update is kept that a reader has not read yet, even if the list
+/// is full. Meanwhile, whoever publishes waits (backpressure).
+const GRACE: Duration = Duration::from_secs(1);
 /// About how many bytes of updates a reader takes at once. This is what a client costs that does not
 /// read.
 const BATCH: usize = 8 * 1024;
@@ -39,6 +41,9 @@ pub struct Update {
     /// Held by each reader that has seen this update, and not the next one.
     #[serde(skip)]
     place: Arc<()>,
+    /// When it came into this list, by a clock that nobody can set.
+    #[serde(skip)]
+    arrived: Instant,
 }
 
 /// Oldest first. Its first entry is the newest update that is no longer kept. That entry marks the
@@ -49,6 +54,7 @@ type List = VecDeque<Arc<Update>>;
 #[derive(Clone, Debug)]
 pub struct Feed {
     list: watch::Sender<List>,
+    ended: Arc<AtomicBool>,
     #[cfg(feature = "redis")]
     engine: Option<redis::Engine>,
 }
@@ -58,7 +64,7 @@ pub struct Feed {
 pub enum Refused {
     /// The text is empty, or the event's name is not allowed. Says which, in one line.
     Invalid(&'static str),
-    /// The engine did not answer. Nobody can know whether it has the update.
+    /// The engine did not answer: it does not have the update, unless only its answer was lost.
     Away,
 }
 
@@ -66,6 +72,7 @@ impl Default for Feed {
     fn default() -> Feed {
         Feed {
             list: watch::Sender::new([made(micros_now(), "", None)].into()),
+            ended: Arc::default(),
             #[cfg(feature = "redis")]
             engine: None,
         }
@@ -95,13 +102,13 @@ impl Feed {
 
     /// Appends an update. First it waits for readers that would lose the oldest one, but not longer
     /// than the grace period. Afterwards it lets other tasks run, so that readers can follow.
-    async fn append(&self, grace: u64, make: impl Fn(u64) -> Arc<Update>) -> Arc<Update> {
+    async fn append(&self, grace: Duration, make: impl Fn(u64) -> Arc<Update>) -> Arc<Update> {
         loop {
             let mut update = None;
             self.list.send_if_modified(|list| {
                 if list.len() > KEPT {
                     let is_awaited = Arc::strong_count(&list[0].place) > 1;
-                    if is_awaited && micros_now().abs_diff(list[1].id) < grace {
+                    if is_awaited && list[1].arrived.elapsed() < grace {
                         return false;
                     }
                     list.pop_front();
@@ -125,20 +132,30 @@ impl Feed {
     }
 
     /// A reader of everything newer than the id `after`. Without `after`: of what is published from
-    /// now on. An `after` beyond the newest id (the clock was set back) counts as 0: nobody waits in
-    /// vain.
-    pub fn reader(&self, after: Option<u64>) -> Reader {
+    /// now on. An `after` beyond the newest id is of another life of this server, whose clock was ahead.
+    /// It counts as older than all that is kept: what came after it can't be known. But if many servers
+    /// share an engine, another one may have been faster: the engine is asked first.
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
+    pub async fn reader(&self, after: Option<u64>) -> Reader {
+        #[cfg(feature = "redis")]
+        if let (Some(engine), Some(after)) = (&self.engine, after) {
+            self.reach(engine, after).await;
+        }
         let feed = self.list.subscribe(); // first: so nothing is missed between this and the next line
         let list = self.list.borrow();
         let after = after.unwrap_or(newest(&list).id);
         let is_beyond = after > newest(&list).id;
-        #[cfg(feature = "redis")] // it may be an update of another server, on its way to this one
-        let is_beyond = is_beyond && (self.engine.is_none() || after > micros_now() + redis::SKEW);
-        let after = if is_beyond { 0 } else { after };
+        let after = if is_beyond { 1 } else { after };
         let is_gap = (1..list[0].id).contains(&after); // what came after it is no longer kept
         let place = &list[first_after(&list, after) - 1];
         let seen = if is_gap { after } else { after.max(place.id) };
-        Reader { feed, seen, place: Arc::clone(&place.place) }
+        Reader { feed, ended: Arc::clone(&self.ended), seen, place: Arc::clone(&place.place) }
+    }
+
+    /// Ends the feed, as a server does that stops: its readers get what is there, and then no more.
+    pub fn end(&self) {
+        self.ended.store(true, SeqCst);
+        self.list.send_modify(|_| {}); // wakes those who wait
     }
 }
 
@@ -155,6 +172,7 @@ pub struct News {
 #[derive(Debug)]
 pub struct Reader {
     feed: watch::Receiver<List>,
+    ended: Arc<AtomicBool>,
     seen: u64,
     place: Arc<()>,
 }
@@ -179,22 +197,20 @@ impl Reader {
         News { gap, updates }
     }
 
-    /// The next batch, as soon as there is something newer. It can be cancelled at any moment, by a
-    /// timeout or another branch of a `select!`: updates count as seen only when they are returned.
-    pub async fn next(&mut self) -> News {
-        let seen = self.seen;
+    /// The next batch, as soon as there is something newer; none when the feed has ended. It can be
+    /// cancelled at any moment, by a timeout or another branch of a `select!`: updates count as seen
+    /// only when they are returned.
+    pub async fn next(&mut self) -> Option<News> {
+        let is_over = |list: &List| newest(list).id > self.seen || self.ended.load(SeqCst);
         // What `wait_for` returns locks the list: it has to be gone before `newer` looks there.
-        let is_newer = self.feed.wait_for(|list| newest(list).id > seen).await.is_ok();
-        if !is_newer {
-            future::pending::<()>().await; // the feed is gone: nothing will come
-        }
-        self.newer()
+        drop(self.feed.wait_for(is_over).await);
+        Some(self.newer()).filter(|news| !news.updates.is_empty())
     }
 }
 
 fn made(id: u64, update: &str, event: Option<&str>) -> Arc<Update> {
     let (update, event, place) = (update.into(), event.map(Into::into), Arc::default());
-    Arc::new(Update { id, update, event, place })
+    Arc::new(Update { id, update, event, place, arrived: Instant::now() })
 }
 
 fn micros_now() -> u64 {

@@ -2,100 +2,99 @@
 //! newest updates, which its readers read as ever. (Redis Streams:
 //! <https://redis.io/docs/latest/develop/data-types/streams/>.)
 //!
-//! One connection of a process reads, however many clients it has; another one appends. Each entry
-//! says which one was before it, `after`: where that is not the one that this server had last, the
-//! engine has lost something or let it go, and the readers are told of a gap.
+//! A process has two connections, however many clients it has: one reads, the other one appends. An
+//! answer that is an error counts as a line that is cut: both are made anew, by the name.
+//!
+//! Each entry says which one was before it, `after`, and which one its server had that the engine
+//! had lost, `knew`. A server that lacks one of these tells its readers of a gap.
 
-use std::{env, fmt, sync::Arc, time::Duration};
+mod line;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use std::{env, future, sync::Arc, time::Duration, time::Instant};
+
+use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadReply};
-use redis::{AsyncCommands as _, AsyncConnectionConfig, Client, InfoDict, RedisResult, Script};
+use redis::{AsyncCommands as _, Client, InfoDict, RedisError, RedisResult, Script, cmd};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
-use crate::{Feed, GRACE, KEPT, List, Refused, Update, made, newest};
+pub(crate) use line::Engine;
+use line::{Line, connect, is_elsewhere, time};
+
+use crate::{Feed, KEPT, List, Refused, Update, first_after, made, newest};
 
 /// How long the engine may take for anything: after that it is away.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How old a message may be, by the engine's own clock, when the engine appends it. (The rest of
+/// [`PATIENCE`] is for its way back.) One that waited for longer has been refused, and stays so.
+const IN_TIME: Duration = Duration::from_secs(3);
 /// How long one `XREAD` waits at the most: less than [`PATIENCE`], so that a silent line is noticed.
-const BLOCK: Duration = Duration::from_secs(2);
-/// How far the engine's clock may be ahead of this server's, in microseconds.
-pub(crate) const SKEW: u64 = 10_000_000;
-/// How old an update may be that readers are still waited for, in microseconds: shorter than in
-/// memory, so that this server itself does not fall behind what the engine keeps.
-const MOMENT: u64 = GRACE / 10;
+const BLOCK: Duration = Duration::from_secs(1);
+/// The grace period of readers: shorter than in memory, so that this server itself does not fall
+/// behind what the engine keeps.
+const MOMENT: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts to reach the engine again.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Appends, in one step: the id is the engine's clock in microseconds, but greater than the last
-/// one, be it the stream's or (were it lost) this server's. Lua's numbers are exact up to 2^53.
-const APPEND: &str = r"
-    local time = redis.call('TIME')
-    local after = 0
-    if redis.call('EXISTS', KEYS[1]) == 1 then
-        local info = redis.call('XINFO', 'STREAM', KEYS[1])
-        for at = 1, #info, 2 do
-            if info[at] == 'last-generated-id' then
-                after = tonumber(string.match(info[at + 1], '^%d+'))
-            end
-        end
-    end
-    local id = math.max(time[1] * 1000000 + time[2], after + 1, ARGV[1] + 1)
-    redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[2], string.format('%.0f-0', id),
-        'after', string.format('%.0f', after), unpack(ARGV, 3))
-    return string.format('%.0f', id)";
-
-/// What appends, and where.
-#[derive(Clone)]
-pub(crate) struct Engine {
-    appends: ConnectionManager,
-    key: String,
-}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the stream {}", self.key)
-    }
-}
-
 impl Feed {
-    /// The feed that this engine keeps, at the key `REDIS_KEY` of the environment (`updates`).
+    /// The feed that an engine keeps, at the key `REDIS_KEY` of the environment (`updates`). Where
+    /// there are several URLs, with blanks between, one is tried after the other.
     ///
     /// # Errors
     /// Says in one line why it can't be used: no URL, nobody there, a wrong password, a key that
     /// holds something else, a Redis older than 7.0.
-    pub async fn connect(url: &str) -> Result<Feed, String> {
+    pub async fn connect(urls: &str) -> Result<Feed, String> {
         let key = env::var("REDIS_KEY").unwrap_or_else(|_| "updates".into());
+        let clients = urls.split_whitespace().map(Client::open).collect::<RedisResult<Vec<_>>>();
+        let clients = clients.map_err(|why| why.to_string())?;
         let open = async {
-            let client = Client::open(url).map_err(|why| why.to_string())?;
-            let (mut reads, list) = load(&client, &key).await?;
-            let config = ConnectionManagerConfig::new()
-                .set_connection_timeout(Some(PATIENCE / 2))
-                .set_response_timeout(Some(PATIENCE))
-                .set_max_delay(LONGEST_WAIT / 2);
-            let appends = client.get_connection_manager_with_config(config).await;
-            let mut appends = appends.map_err(|why| why.to_string())?;
-            let engine = Some(Engine { appends: appends.clone(), key: key.clone() });
-            let feed = Feed { list: watch::Sender::new(list), engine };
-            let copy = feed.clone();
-            tokio::spawn(async move {
-                let mut failures = 0;
-                loop {
-                    let _ = copy.follow(&mut reads, &key, &mut failures).await;
-                    // Longer each time, with a random part: all servers lost it in the same instant.
-                    let longest = LONGEST_WAIT.min(Duration::from_millis(100 << failures.min(8)));
-                    sleep(longest.mul_f64(rand::random_range(0.5..1.0))).await;
-                    failures += 1;
-                    if let Ok(connection) = connection(&client).await {
-                        reads = connection;
-                        // The other connection finds out by this that it is lost, not by a message.
-                        let _: RedisResult<()> = appends.ping().await;
-                    }
+            let mut loaded = Err("it is empty".into());
+            for client in &clients {
+                loaded = load(client, &key).await;
+                if loaded.is_ok() {
+                    break;
                 }
-            });
-            Ok(feed)
+            }
+            loaded
         };
-        timeout(PATIENCE, open).await.unwrap_or_else(|_| Err("no answer".into()))
+        let loaded = timeout(PATIENCE, open).await.unwrap_or_else(|_| Err("no answer".into()));
+        let (connections, list) = loaded?;
+        let engine = Engine { key, state: watch::Sender::default() };
+        let feed = Feed {
+            list: watch::Sender::new(list),
+            ended: Arc::default(),
+            engine: Some(engine.clone()),
+        };
+        tokio::spawn(feed.clone().stay_connected(engine, clients, connections));
+        Ok(feed)
+    }
+
+    async fn stay_connected(
+        self,
+        engine: Engine,
+        clients: Vec<Client>,
+        connections: (MultiplexedConnection, Line),
+    ) {
+        let (mut connections, mut failures) = (Some(connections), 0);
+        for client in clients.iter().cycle() {
+            if let Some((mut reads, line)) = connections {
+                let since = line.since;
+                engine.state.send_modify(|state| state.line = Some(line));
+                let mut state = engine.state.subscribe();
+                tokio::select! {
+                    _ = self.follow(&engine, &mut reads) => {}
+                    _ = state.wait_for(|state| state.line.is_none()) => {} // who appends gave it up
+                }
+                engine.state.send_modify(|state| state.line = None);
+                // To be connected is not the end of the failures; to have been so for a while is.
+                failures = if since.elapsed() > LONGEST_WAIT { 0 } else { failures };
+            }
+            // Longer each time, with a random part: all servers lost it in the same instant.
+            let longest = LONGEST_WAIT.min(Duration::from_millis(100 << failures.min(8)));
+            sleep(longest.mul_f64(rand::random_range(0.5..1.0))).await;
+            failures += 1;
+            let newest = newest(&self.list.borrow()).id;
+            connections = connect(client, &engine.key, newest).await.ok();
+        }
     }
 
     /// Appends an update to the engine, and waits until this server's own list has it: whoever is
@@ -106,99 +105,160 @@ impl Feed {
         text: &str,
         event: Option<&str>,
     ) -> Result<Arc<Update>, Refused> {
-        let Engine { appends: mut connection, key } = engine.clone();
-        let mut list = self.list.subscribe();
-        let (text, event) = (text.to_owned(), event.map(ToOwned::to_owned));
+        let (start, feed, engine) = (Instant::now(), self.clone(), engine.clone());
+        let mut message = vec!["update".to_owned(), text.to_owned()];
+        message.extend(event.iter().flat_map(|name| ["event".to_owned(), (*name).to_owned()]));
         // A task of its own: a client that says something and goes has said it all the same.
-        let publish = tokio::spawn(async move {
-            let script = Script::new(APPEND);
-            let mut append = script.key(&key);
-            append.arg(newest(&list.borrow()).id).arg(KEPT).arg("update").arg(&text);
-            if let Some(event) = &event {
-                append.arg("event").arg(event);
-            }
-            let id: u64 = append.invoke_async(&mut connection).await.ok()?;
-            list.wait_for(|list| newest(list).id >= id).await.ok()?;
-            Some(made(id, &text, event.as_deref()))
-        });
-        let published = timeout(PATIENCE, publish).await.ok().and_then(Result::ok).flatten();
-        published.ok_or(Refused::Away)
-    }
-
-    /// Reads on after the newest id that this server has, for as long as the engine answers. An
-    /// answer is the end of its failures; to be connected is not.
-    async fn follow(
-        &self,
-        reads: &mut MultiplexedConnection,
-        key: &str,
-        failures: &mut u32,
-    ) -> RedisResult<()> {
-        let block = usize::try_from(BLOCK.as_millis()).expect("it is short");
-        let options = StreamReadOptions::default().block(block).count(KEPT);
-        let mut seen = format!("{}-0", newest(&self.list.borrow()).id);
-        loop {
-            let read: Option<StreamReadReply> =
-                reads.xread_options(&[key], &[&seen], &options).await?;
-            *failures = 0;
-            for entry in read.into_iter().flat_map(|read| read.keys).flat_map(|key| key.ids) {
-                seen.clone_from(&entry.id); // also of what is no update: somebody else wrote it
-                let Some((after, update)) = update(&entry) else { continue };
-                let lost = self.list.send_if_modified(|list| {
-                    let lost = newest(list).id != after;
-                    if lost {
-                        *list = [made(update.id - 1, "", None), Arc::clone(&update)].into();
+        let published = tokio::spawn(async move {
+            let script = Script::new(include_str!("redis/append.lua"));
+            let mut list = feed.list.subscribe();
+            loop {
+                let left = IN_TIME.checked_sub(start.elapsed())?;
+                let mut line = timeout(left, engine.line()).await.ok()?;
+                let left = IN_TIME.saturating_sub(start.elapsed());
+                let mut append = script.key(&engine.key);
+                append.arg(line.clock_in(left)).arg(newest(&list.borrow()).id);
+                append.arg(engine.state.borrow().lost).arg(KEPT).arg(&message);
+                let refused = match append.invoke_async(&mut line.connection).await {
+                    Ok(Some(id)) => {
+                        let came = list.wait_for(|list| newest(list).id >= id);
+                        let came = timeout(PATIENCE.saturating_sub(start.elapsed()), came).await;
+                        let list = came.ok().and_then(Result::ok);
+                        let update =
+                            list.and_then(|list| list.get(first_after(&list, id - 1)).cloned());
+                        // This very one: the list may be read from another engine than this went to.
+                        let update = update.filter(|update| update.id == id);
+                        if update.is_some() {
+                            return update;
+                        }
+                        false
                     }
-                    lost
-                });
-                if !lost {
-                    self.append(MOMENT, |_| Arc::clone(&update)).await;
+                    Ok(None) => true, // too late
+                    Err(why) => is_elsewhere(&why),
+                };
+                engine.give_up(&line);
+                if !refused {
+                    return None; // whether it is stored is not known: it is not said twice
                 }
             }
+        });
+        published.await.ok().flatten().ok_or(Refused::Away)
+    }
+
+    /// Waits until this server has the update `id`, if the engine has it: another server may have
+    /// been faster to hand it out.
+    pub(crate) async fn reach(&self, engine: &Engine, id: u64) {
+        let mut list = self.list.subscribe();
+        let is_missing = async {
+            loop {
+                let (mut line, at) = (engine.line().await, format!("{id}-0"));
+                match line.connection.xrange_count(&engine.key, &at, &at, 1).await {
+                    Ok(StreamRangeReply { ids }) if ids.is_empty() => break,
+                    Ok(_) => future::pending().await, // it is on its way
+                    Err(_) => engine.give_up(&line),
+                }
+            }
+        };
+        let reached = async {
+            tokio::select! {
+                biased;
+                _ = list.wait_for(|list| newest(list).id >= id) => {}
+                () = is_missing => {}
+            }
+        };
+        let _ = timeout(PATIENCE, reached).await;
+    }
+
+    /// Reads on after the newest id that this server has, for as long as the engine answers.
+    async fn follow(&self, engine: &Engine, reads: &mut MultiplexedConnection) -> RedisResult<()> {
+        let block = usize::try_from(BLOCK.as_millis()).expect("it is short");
+        let options = StreamReadOptions::default().block(block).count(KEPT);
+        loop {
+            let mut seen = format!("{}-0", newest(&self.list.borrow()).id);
+            loop {
+                let read: Option<StreamReadReply> =
+                    reads.xread_options(&[&engine.key], &[&seen], &options).await?;
+                let Some(read) = read else { break };
+                for entry in read.keys.into_iter().flat_map(|key| key.ids) {
+                    seen.clone_from(&entry.id); // also of what is no update: somebody else wrote it
+                    if let Some(entry) = Entry::of(&entry) {
+                        self.take(engine, entry).await;
+                    }
+                }
+            }
+            engine.set_clock(time(reads).await?); // nothing came for a while
+        }
+    }
+
+    /// Takes an entry into the list.
+    async fn take(&self, engine: &Engine, entry: Entry) {
+        if let Some(lost) = self.newest().filter(|newest| newest.id > entry.after) {
+            engine.state.send_if_modified(|state| {
+                state.lost = lost.id;
+                false
+            });
+        }
+        if !self.list.send_if_modified(|list| entry.begin_again(list)) {
+            self.append(MOMENT, |_| Arc::clone(&entry.update)).await;
         }
     }
 }
 
-/// A connection that reads. What takes longer than [`PATIENCE`] is a connection that is dead.
-async fn connection(client: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PATIENCE / 2))
-        .set_response_timeout(Some(PATIENCE));
-    client.get_multiplexed_async_connection_with_config(&config).await
+/// An entry of the stream that is an update.
+struct Entry {
+    after: u64,
+    knew: u64,
+    update: Arc<Update>,
 }
 
-/// The list as the engine has it, and the connection that will read on.
-async fn load(client: &Client, key: &str) -> Result<(MultiplexedConnection, List), String> {
-    let failed = |why: redis::RedisError| why.to_string().replace('\n', " ");
-    let mut connection = connection(client).await.map_err(failed)?;
-    let info: InfoDict =
-        redis::cmd("INFO").arg("server").query_async(&mut connection).await.map_err(failed)?;
+impl Entry {
+    fn of(entry: &StreamId) -> Option<Entry> {
+        let id = entry.id.strip_suffix("-0")?.parse().ok().filter(|id| *id < 1 << 53)?;
+        let (text, event): (String, Option<String>) = (entry.get("update")?, entry.get("event"));
+        let (after, knew) = (entry.get("after")?, entry.get("knew").unwrap_or(0));
+        Some(Entry { after, knew, update: made(id, &text, event.as_deref()) })
+    }
+
+    /// Begins the list again with this update, if something before it is missing in the list.
+    fn begin_again(&self, list: &mut List) -> bool {
+        let has = |id| list.binary_search_by_key(&id, |update| update.id).is_ok();
+        let lacks_after = self.after > 0 && !has(self.after);
+        let lacks_knew = self.knew > list[0].id && !has(self.knew);
+        let before = match (lacks_after, lacks_knew) {
+            (false, false) => return false,
+            (true, false) if self.after > self.knew => self.after,
+            (false, true) if self.knew > self.after => self.knew,
+            _ => self.update.id - 1, // a client that has seen one of the two may lack the other
+        };
+        *list = [made(before, "", None), Arc::clone(&self.update)].into();
+        true
+    }
+}
+
+/// The connections, and the list as the engine has it.
+async fn load(client: &Client, key: &str) -> Result<((MultiplexedConnection, Line), List), String> {
+    let failed = |why: RedisError| why.to_string().replace('\n', " ");
+    let (mut reads, line) = connect(client, key, 0).await.map_err(failed)?;
+    let info: InfoDict = cmd("INFO").arg("server").query_async(&mut reads).await.map_err(failed)?;
     let version: String = info.get("redis_version").unwrap_or_default();
     let major = version.split('.').next().and_then(|major| major.parse().ok());
     if major.is_none_or(|major: u32| major < 7) {
         return Err(format!("a Redis of version {version} is there; 7.0 or newer is needed"));
     }
-    let kind: String = connection.key_type(key).await.map_err(failed)?;
+    let kind: String = reads.key_type(key).await.map_err(failed)?;
     if !["none", "stream"].contains(&&*kind) {
         return Err(format!("the key {key} holds a {kind}, not a stream; REDIS_KEY names another"));
     }
     let entries: StreamRangeReply =
-        connection.xrevrange_count(key, "+", "-", KEPT).await.map_err(failed)?;
-    let entries: Vec<_> = entries.ids.iter().rev().filter_map(update).collect();
-    // What was before the oldest; where nothing was, whoever knows something older has missed that.
-    let (seconds, micros): (u64, u64) =
-        redis::cmd("TIME").query_async(&mut connection).await.map_err(failed)?;
-    let before = match entries.first() {
-        Some((0, oldest)) => oldest.id - 1,
-        Some((after, _)) => *after,
-        None => seconds * 1_000_000 + micros,
-    };
-    let updates = entries.into_iter().map(|(_, update)| update);
-    Ok((connection, [made(before, "", None)].into_iter().chain(updates).collect()))
-}
-
-/// An entry as an update, and the id of the one before it.
-fn update(entry: &StreamId) -> Option<(u64, Arc<Update>)> {
-    let id = entry.id.split('-').next()?.parse().ok()?;
-    let text: String = entry.get("update")?;
-    Some((entry.get("after")?, made(id, &text, entry.get::<String>("event").as_deref())))
+        reads.xrevrange_count(key, "+", "-", KEPT).await.map_err(failed)?;
+    let mut list: List = [made(0, "", None)].into();
+    for entry in entries.ids.iter().rev().filter_map(Entry::of) {
+        if !entry.begin_again(&mut list) {
+            list.push_back(entry.update);
+        }
+    }
+    if list.len() == 1 {
+        list = [made(line.clock, "", None)].into(); // whoever knows something older has missed that
+    }
+    Ok(((reads, line), list))
 }

@@ -5,18 +5,23 @@ mod generated;
 mod guard;
 mod http;
 mod listen;
+mod names;
+mod pages;
 mod stdout;
 
-pub use guard::is_own_page;
 pub use http::{after, array, parse_id};
+pub use names::is_own_page;
 pub use stdout::print_line;
 
-use std::{env, error::Error, fmt, fs::File, path::Path, process::ExitCode, time::Duration};
+use std::{env, error::Error, fmt, fs::File, process::ExitCode, time::Duration};
 
 use actix_files::Files;
 use actix_web::error::ErrorServiceUnavailable;
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::{App, HttpResponse, HttpServer, guard as method, http::header, rt, web};
+use actix_web::mime::TEXT_HTML;
+use actix_web::{
+    App, HttpResponse, HttpServer, guard as method, http::header, rt, rt::signal, web,
+};
 
 use crate::Feed;
 
@@ -53,6 +58,7 @@ async fn run(
     crate_dir: &str,
     technique: fn(&mut web::ServiceConfig),
 ) -> Result<(), Box<dyn Error>> {
+    let pages = pages::find(crate_dir)?;
     let host = env::var("HOST").unwrap_or_else(|_| "localhost".into());
     let port = env::var("PORT").unwrap_or_else(|_| default_port.to_string());
     let failed = |why: &dyn fmt::Display| format!("can't listen at HOST={host} PORT={port}: {why}");
@@ -62,7 +68,8 @@ async fn run(
     let is_loopback = listeners
         .iter()
         .all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()));
-    let guarded = is_loopback || env::var("ALLOWED_HOSTS").is_ok_and(|names| !names.is_empty());
+    let has_names = !names::allowed_hosts()?.is_empty();
+    let guarded = is_loopback || has_names;
 
     let feed = match env::var("REDIS_URL") {
         Err(_) => Feed::default(),
@@ -76,13 +83,12 @@ async fn run(
     let first =
         generated::send(&feed, 1).await.map_err(|_| "can't use REDIS_URL: it stores no update")?;
     let data = web::Data::new(feed.clone());
-    let page = Path::new(crate_dir).join("public/html");
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../public");
     let mut server = HttpServer::new(move || {
         let reads = || method::Any(method::Get()).or(method::Head());
         let files =
             |at, folder| Files::new(at, folder).guard(reads()).default_handler(web::to(no_page));
-        let to_page = async || web::Redirect::to("/html/index.html");
+        // Relative: the server may be reached under a path.
+        let to_page = || web::to(async || web::Redirect::to("html/index.html"));
         App::new()
             .wrap(from_fn(move |request, next| Box::pin(guard::around(guarded, request, next))))
             .wrap(
@@ -91,11 +97,12 @@ async fn run(
                     .add((header::CACHE_CONTROL, "no-cache")),
             )
             .app_data(data.clone())
+            .route("/", to_page().guard(method::All(reads()).and(method::fn_guard(prefers_html))))
             .configure(technique)
-            .route("/", web::route().guard(reads()).to(to_page))
+            .route("/", to_page().guard(reads()))
             .route("/api/messages", web::post().to(http::receive))
-            .service(files("/html", &page).index_file("index.html"))
-            .service(files("/public", &shared))
+            .service(files("/html", &pages.own).index_file("index.html"))
+            .service(files("/public", &pages.shared))
             .service(web::resource("/{other}*")) // 405 where others match
     })
     .h1_allow_half_closed(false) // a client that closes its half is gone
@@ -103,7 +110,8 @@ async fn run(
     .client_request_timeout(FIRST_REQUEST)
     .keep_alive(KEEP_ALIVE)
     .max_connections(CONNECTIONS)
-    .shutdown_timeout(1) // second: an open stream would delay the end by 30
+    .shutdown_signal(stop(feed.clone()))
+    .shutdown_timeout(1) // second, for what is still open then
     .h1_write_buffer_size(UNWRITTEN)
     .on_connect(|connection, _| listen::tune(connection));
     for listener in listeners {
@@ -122,10 +130,30 @@ async fn run(
     Ok(end?)
 }
 
+/// Whether a browser asks for something to show: its `Accept` prefers HTML.
+fn prefers_html(request: &method::GuardContext<'_>) -> bool {
+    request.header::<header::Accept>().is_some_and(|accept| accept.preference() == TEXT_HTML)
+}
+
+/// Waits until Ctrl-C or SIGTERM, and ends the feed. So who waits for updates learns of the stop.
+async fn stop(feed: Feed) {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate()).ok();
+    #[cfg(unix)]
+    let terminate = async { terminate.as_mut()?.recv().await };
+    #[cfg(not(unix))]
+    let terminate = async { None };
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        Some(()) = terminate => {}
+    }
+    feed.end();
+}
+
 /// `404`: there is no such page. But `503` where no file can be opened, as connections have taken all
 /// file descriptors.
 async fn no_page() -> HttpResponse {
-    match File::open(env!("CARGO_MANIFEST_DIR")) {
+    match File::open("/") {
         Ok(_) => HttpResponse::NotFound().finish(),
         Err(why) => ErrorServiceUnavailable(why).into(),
     }

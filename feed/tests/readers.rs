@@ -13,7 +13,10 @@ use tokio::time::{sleep, timeout};
 async fn two_threads_publish() {
     const EACH: usize = 4 * KEPT;
     let feed = Feed::default();
-    let mut readers = [(); 3].map(|()| feed.reader(Some(0)));
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        readers.push(feed.reader(Some(0)).await);
+    }
     let threads = ["a", "b"].map(|name| {
         let feed = feed.clone();
         in_a_thread(async move || {
@@ -27,7 +30,7 @@ async fn two_threads_publish() {
     let read = readers.iter_mut().map(async |reader| {
         let mut updates = Vec::new();
         while updates.len() < 2 * EACH {
-            let news = timeout(Duration::from_secs(20), reader.next()).await;
+            let news = timeout(Duration::from_secs(20), next(reader)).await;
             updates.extend(all(news.expect("there is more")));
         }
         updates
@@ -53,7 +56,7 @@ async fn two_threads_publish() {
 async fn cancelled_it_loses_nothing() {
     const UPDATES: usize = 3 * KEPT;
     let feed = Feed::default();
-    let mut reader = feed.reader(None);
+    let mut reader = feed.reader(None).await;
     let publisher = feed.clone();
     let thread = in_a_thread(async move || {
         for number in 0..UPDATES {
@@ -67,7 +70,7 @@ async fn cancelled_it_loses_nothing() {
     while seen < UPDATES {
         // As in a server's loop, where something else happens first.
         let news = tokio::select! {
-            news = reader.next() => news,
+            news = next(&mut reader) => news,
             () = yield_now() => {
                 cancelled += 1;
                 continue;
@@ -81,7 +84,7 @@ async fn cancelled_it_loses_nothing() {
     thread.join().expect("it ends");
     assert!(timeout(Duration::ZERO, reader.next()).await.is_err(), "there is no more");
     publish(&feed, "one more").await;
-    assert_eq!(texts(reader.next().await), ["one more"]);
+    assert_eq!(texts(next(&mut reader).await), ["one more"]);
     assert!(cancelled > 0);
 }
 
@@ -98,10 +101,10 @@ async fn no_gap() {
         }
     });
     while !thread.is_finished() {
-        let mut reader = feed.reader(Some(0));
+        let mut reader = feed.reader(Some(0)).await;
         let mut seen = Vec::new();
         while seen.len() < KEPT - 1 {
-            seen.extend(texts(reader.next().await));
+            seen.extend(texts(next(&mut reader).await));
             seen.extend(texts(reader.newer()));
         }
         assert!(seen.iter().eq(&(1..KEPT).map(|number| number.to_string()).collect::<Vec<_>>()));
@@ -114,14 +117,14 @@ async fn no_gap() {
 #[tokio::test]
 async fn a_reader_that_lags() {
     let feed = Feed::default();
-    let mut waiting = feed.reader(None);
-    let mut lagging = feed.reader(None);
+    let mut waiting = feed.reader(None).await;
+    let mut lagging = feed.reader(None).await;
     let first = publish(&feed, "first").await;
-    assert_eq!(lagging.next().await.updates[0].id, first);
+    assert_eq!(next(&mut lagging).await.updates[0].id, first);
     for number in 0..KEPT + 10 {
         publish(&feed, &number.to_string()).await;
     }
-    let news = lagging.next().await;
+    let news = next(&mut lagging).await;
     assert!(news.gap, "ten are missing");
     assert_eq!(news.updates[0].update, "10");
     assert_eq!(news.updates.len() + rest_of(&mut lagging).len(), KEPT);
@@ -129,7 +132,7 @@ async fn a_reader_that_lags() {
     assert!(news.gap, "eleven are missing");
     assert_eq!(news.updates.len() + rest_of(&mut waiting).len(), KEPT);
 
-    let woken = async { texts(waiting.next().await) };
+    let woken = async { texts(next(&mut waiting).await) };
     let wake = async {
         sleep(Duration::from_millis(10)).await; // it waits by then, and if not, it is well too
         publish(&feed, "wake up").await;
@@ -141,8 +144,8 @@ async fn a_reader_that_lags() {
     }
 }
 
-/// A cursor from before the list, be it of a process before this one, has a gap; 0, none and one
-/// beyond the newest have none.
+/// A cursor from before the list has a gap, be it of a process before this one; so has one beyond the
+/// newest, of a process whose clock was ahead. 0 and none have none.
 #[tokio::test]
 async fn where_a_gap_is() {
     let feed = Feed::default();
@@ -151,12 +154,12 @@ async fn where_a_gap_is() {
         (Some(0), false, 1),
         (None, false, 0),
         (Some(first), false, 0),
-        (Some(first + 1), false, 1),
-        (Some(u64::MAX), false, 1),
+        (Some(first + 1), true, 1),
+        (Some(u64::MAX), true, 1),
         (Some(1), true, 1),
         (Some(first - 1_000_000), true, 1),
     ] {
-        let mut reader = feed.reader(after);
+        let mut reader = feed.reader(after).await;
         let news = reader.newer();
         assert_eq!((news.gap, news.updates.len()), (gap, count), "after {after:?}");
         let news = reader.newer();
@@ -165,10 +168,10 @@ async fn where_a_gap_is() {
     for number in 0..KEPT {
         publish(&feed, &number.to_string()).await;
     }
-    assert!(!feed.reader(Some(first)).newer().gap, "all after the first are kept");
-    assert!(!feed.reader(Some(0)).newer().gap);
+    assert!(!feed.reader(Some(first)).await.newer().gap, "all after the first are kept");
+    assert!(!feed.reader(Some(0)).await.newer().gap);
     publish(&feed, "one more").await;
-    assert!(feed.reader(Some(first)).newer().gap, "one after the first is not");
+    assert!(feed.reader(Some(first)).await.newer().gap, "one after the first is not");
 }
 
 /// A reader takes a batch at a time, whatever it has to read.
@@ -178,10 +181,35 @@ async fn a_batch_is_bounded() {
     for _ in 0..KEPT {
         publish(&feed, &"x".repeat(4_000)).await;
     }
-    let mut reader = feed.reader(Some(0));
+    let mut reader = feed.reader(Some(0)).await;
     let batch = reader.newer();
     assert!((1..4).contains(&batch.updates.len()), "{} updates of 4 KB", batch.updates.len());
     assert_eq!(batch.updates.len() + rest_of(&mut reader).len(), KEPT);
+}
+
+/// When the feed ends, who waits is woken, and who is behind gets what is there before the end; so
+/// does a reader that comes afterwards. A reader whose feed is gone does not wait for ever either.
+#[tokio::test]
+async fn the_end() {
+    let feed = Feed::default();
+    let mut behind = feed.reader(None).await;
+    publish(&feed, "the last").await;
+    let mut waiting = feed.reader(None).await;
+    let wake = async {
+        yield_now().await; // it waits by then, and if not, it is well too
+        feed.end();
+    };
+    let (news, ()) = futures_util::future::join(waiting.next(), wake).await;
+    assert!(news.is_none());
+    assert_eq!(texts(next(&mut behind).await), ["the last"]);
+    assert!(behind.next().await.is_none() && behind.next().await.is_none(), "the end is the end");
+    let mut late = feed.reader(Some(0)).await;
+    assert_eq!(texts(next(&mut late).await), ["the last"]);
+    drop(feed);
+    assert!(late.next().await.is_none());
+
+    let mut orphan = Feed::default().reader(None).await;
+    assert!(orphan.next().await.is_none());
 }
 
 /// Runs it in a thread of its own.
@@ -194,6 +222,11 @@ fn in_a_thread<T: Send + 'static, F: Future<Output = T>>(
 
 async fn publish(feed: &Feed, text: &str) -> u64 {
     feed.publish(text, None).await.expect("a good text").id
+}
+
+/// What is next in a feed that goes on.
+async fn next(reader: &mut Reader) -> News {
+    reader.next().await.expect("the feed goes on")
 }
 
 /// The updates, of which none is missing.
@@ -215,15 +248,15 @@ fn rest_of(reader: &mut Reader) -> Vec<Arc<Update>> {
 #[tokio::test]
 async fn an_array_is_json() {
     let feed = Feed::default();
-    let nothing = feed.reader(Some(0)).newer();
-    let reader = feed.reader(Some(0));
+    let nothing = feed.reader(Some(0)).await.newer();
+    let reader = feed.reader(Some(0)).await;
     for number in 0..KEPT {
         publish(&feed, &format!("{number} {}", "x".repeat(100))).await;
     }
-    let all = feed.reader(Some(0)).newer();
-    let mut rest = feed.reader(Some(all.updates[all.updates.len() - 1].id));
+    let all = feed.reader(Some(0)).await.newer();
+    let mut rest = feed.reader(Some(all.updates[all.updates.len() - 1].id)).await;
     assert!(!rest.newer().updates.is_empty(), "more than a batch");
-    let rest = feed.reader(Some(all.updates[all.updates.len() - 1].id));
+    let rest = feed.reader(Some(all.updates[all.updates.len() - 1].id)).await;
     for (reader, news, count) in [(reader, nothing, 0), (rest, all, KEPT)] {
         let answer = feed::array(reader, news).into_body();
         let answer = actix_web::body::to_bytes(answer).await.expect("a body");

@@ -29,7 +29,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 async fn long_poll(mut request: ServiceRequest) -> Result<ServiceResponse, Error> {
     let feed = request.app_data::<web::Data<Feed>>().expect("all routes have it");
     let mut reader = match feed::after(request.request()) {
-        Ok(after) => feed.reader(after),
+        Ok(after) => feed.reader(after).await,
         Err(error) => return Ok(request.error_response(error)),
     };
     // The headers are half of the memory of a request that waits: they are dropped before it does.
@@ -37,8 +37,8 @@ async fn long_poll(mut request: ServiceRequest) -> Result<ServiceResponse, Error
     let wait = Duration::from_secs(preferred.unwrap_or(WAIT));
 
     let mut response = match timeout(wait, reader.next()).await {
-        Ok(news) => feed::array(reader, news),
-        Err(_) => HttpResponse::NoContent().finish(),
+        Ok(Some(news)) => feed::array(reader, news),
+        _ => HttpResponse::NoContent().finish(), // the time is over, or the server stops
     };
     if let Some(seconds) = preferred {
         let applied = format!("wait={seconds}").try_into().expect("letters and digits");

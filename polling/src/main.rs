@@ -19,7 +19,7 @@ async fn newest(feed: web::Data<Feed>) -> impl Responder {
 
 /// All updates that are kept, oldest first. With `?after=ID` only newer ones: perhaps none, `[]`.
 async fn newer(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
-    let mut reader = feed.reader(feed::after(&request)?.or(Some(0)));
+    let mut reader = feed.reader(feed::after(&request)?.or(Some(0))).await;
     let news = reader.newer();
     Ok(feed::array(reader, news))
 }

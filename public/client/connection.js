@@ -4,14 +4,16 @@
 
 const LONGEST = 10; // seconds between two attempts, at the most
 const PATIENCE = 15_000; // milliseconds that an attempt may take until it works
+const NO_ANSWER = "no answer";
 export const SETTLED = 1000; // milliseconds: a request held for so long has arrived at a server that is well
 const ASLEEP = 90_000; // milliseconds without a tick: a tab in the background ticks each minute
 
 // The events, each with what is known in `detail`:
 //   connecting  { byItself }: an attempt begins; `byItself`, the browser makes it
 //   connected   {}
-//   lost        { why, seconds, attempt, byItself }: it is over; the next attempt begins in so many
-//               seconds, or at once where there are none
+//   lost        { why, code, refused, seconds, attempt, byItself }: it is over; the next attempt begins
+//               in so many seconds, or at once where there are none. `code`, what a WebSocket was
+//               closed with; `refused`, a server is there, and did not take the connection
 //   cut         {}: somebody has cut the cable
 //   gap         {}: the server says that updates newer than our cursor are no longer kept
 //   request     { method, url, headers, body, answer }: a request beside the technique's own;
@@ -37,22 +39,29 @@ class Connection extends EventTarget {
       this.#line = line;
       this.since = Date.now();
       this.say("connecting");
+      let knocked = false;
       const attempt = async () => {
-        if (knock && this.attempts > 0) await this.#knock(line.cut);
+        if (knock && this.attempts > 0) {
+          await this.#knock(line.cut);
+          knocked = true;
+        }
         await connect(line);
       };
-      const why = await Promise.race([attempt(), line.over]).catch((reason) => reason);
+      const reason = await Promise.race([attempt(), line.over]).catch((reason) => reason);
       if (line.cut.aborted) {
         if (this.plugged) this.say("lost", { why: line.cut.reason });
         continue;
       }
-      line.end("no answer"); // whatever is left of it
-      console.debug(why);
+      line.end(NO_ANSWER); // whatever is left of it
+      console.debug(reason);
+      const refused = knocked && !line.worked && reason !== NO_ANSWER;
+      const why = refused ? "refused" : inWords(reason);
       // With a random part: a thousand clients that lost their server in the same instant must not
       // come back in the same instant.
       const seconds = Math.min(2 ** this.attempts, LONGEST) * (0.5 + Math.random() / 2);
       this.attempts += 1;
-      this.say("lost", { why: "no answer", seconds, attempt: this.attempts + 1 });
+      const next = { seconds, attempt: this.attempts + 1 };
+      this.say("lost", { why, code: reason?.code, refused, ...next });
       await this.#wait(seconds);
     }
   }
@@ -123,6 +132,7 @@ class Connection extends EventTarget {
 // One attempt, and the connection that it may become. Once it is over, nothing that is left of it
 // (an event that comes late) says anything any more.
 class Line {
+  worked = false; // ever
   #connection;
   #end = new AbortController();
   #patience;
@@ -147,6 +157,7 @@ class Line {
   works() {
     if (this.cut.aborted) return;
     this.#clear();
+    this.worked = true;
     if (this.#connection.state === "lost") this.#connection.since = Date.now();
     this.#connection.attempts = 0;
     if (this.#connection.state !== "connected") this.#connection.say("connected");
@@ -171,7 +182,7 @@ class Line {
   reconnecting(seconds) {
     if (this.cut.aborted) return;
     this.#clear();
-    this.#connection.say("lost", { why: "no answer", seconds, byItself: true });
+    this.#connection.say("lost", { why: NO_ANSWER, seconds, byItself: true });
     this.#next = setTimeout(() => {
       this.#connection.since = Date.now();
       this.#connection.say("connecting", { byItself: true });
@@ -185,13 +196,20 @@ class Line {
   }
 
   #bePatient() {
-    this.#patience = setTimeout(() => this.giveUp("no answer"), PATIENCE);
+    this.#patience = setTimeout(() => this.giveUp(NO_ANSWER), PATIENCE);
   }
 
   #clear() {
     clearTimeout(this.#patience);
     clearTimeout(this.#next);
   }
+}
+
+// Why a connection is over: what its `connect` threw.
+function inWords(reason) {
+  if (reason instanceof SyntaxError) return "an answer that is no JSON"; // somebody else's
+  const closed = reason instanceof CloseEvent && reason.code !== 1006; // 1006: without a word
+  return closed ? `closed (${reason.code})` : NO_ANSWER;
 }
 
 // The page's one connection.

@@ -87,5 +87,5 @@ function settle() {
   if (have.length < 2) return;
   const say = ({ title, took }) => `${title} after ${milliseconds(took)}`;
   const [first, last] = [say(have.at(0)), say(have.at(-1))];
-  summary.textContent = `First to have it: ${first}. Last: ${last}.`;
+  summary.textContent = `First: ${first}. Last: ${last}.`;
 }

@@ -14,7 +14,7 @@ const MARKUP = `
     <div><dt>Requests</dt><dd id="count-requests">0</dd></div>
     <div><dt>Bytes down</dt><dd id="count-down">0</dd></div>
     <div><dt>Bytes up</dt><dd id="count-up">0</dd></div>
-    <div><dt>Median age</dt><dd id="count-age">–</dd></div>
+    <div><dt>Median age, live</dt><dd id="count-age">–</dd></div>
   </dl>
   <details class="note">
     <summary>How this is counted</summary>
@@ -22,6 +22,10 @@ const MARKUP = `
       An age is the time from when the server made an update until the page has it. Where the two have
       different clocks, the page measures the difference by its own messages; until then it says no
       age.
+    </p>
+    <p>
+      The median is of what was made while this page was connected. The age of an update that was
+      there before says when the page was opened, and nothing of the technique.
     </p>
   </details>`;
 
@@ -33,7 +37,11 @@ class ByteCount extends HTMLElement {
   connectedCallback() {
     const note = [...this.childNodes];
     this.innerHTML = MARKUP; // constant: nobody else's text is ever in it
-    this.querySelector("details").append(...note);
+    const details = this.querySelector("details");
+    details.append(...note);
+    details.addEventListener("toggle", () => {
+      if (details.open) details.scrollIntoView({ block: "nearest" });
+    });
     this.setAttribute("role", "region");
     this.setAttribute("aria-labelledby", "count-heading");
   }

@@ -3,6 +3,7 @@
 // listened to.
 
 import { connection } from "../client/connection.js";
+import { updateIn } from "../client/message.js";
 import { isNeighbour, serverOf } from "./neighbour.js";
 import { roundTrip } from "./round-trip.js";
 
@@ -45,9 +46,8 @@ async function compare(text, tell) {
 // By a request that is not drawn and not counted: it is none of this page's.
 async function byAnother(text) {
   const headers = { "Content-Type": "application/json" };
-  const body = JSON.stringify({ update: text });
+  const body = JSON.stringify({ update: text.toWellFormed() });
   const url = new URL("api/messages", serverOf(location.href));
   const response = await fetch(url, { method: "POST", headers, body });
-  if (!response.ok) throw new Error(`Refused (${response.status}): ${await response.text()}`);
-  return response.json();
+  return updateIn(response, await response.text());
 }

@@ -1,8 +1,8 @@
 // <message-form>: sends a message by the technique's own way, and says beside the field when it was
-// not sent, and why.
+// not sent, and why. The text stays in the field until it is.
 
 import { connection } from "../client/connection.js";
-import { Unsent } from "../client/message.js";
+import { Unsent, Unsure } from "../client/message.js";
 import { roundTrip } from "./round-trip.js";
 
 const MARKUP = `
@@ -37,19 +37,26 @@ class MessageForm extends HTMLElement {
     if (this.#busy) return;
     this.#busy = true;
     const text = this.field.value;
-    try {
-      await roundTrip(text).sent;
+    const isSent = () => {
       if (this.field.value === text) this.field.value = "";
       this.say();
+    };
+    try {
+      await roundTrip(text).sent;
+      isSent();
     } catch (error) {
-      this.say(error);
+      this.say(error, text);
+      error.back?.then(() => this.#error === error && isSent());
     }
     this.#busy = false;
   }
 
-  say(error) {
+  say(error, text) {
     this.#error = error;
-    this.querySelector("#refused").textContent = error?.message ?? "";
+    const isHere = this.field.value === text;
+    const rest = isHere ? " Your text is still here." : ` Your text was: ${text}`;
+    const words = error instanceof Unsure ? error.message + rest : error?.message;
+    this.querySelector("#refused").textContent = words ?? "";
     this.field.ariaInvalid = error ? "true" : null;
   }
 }

@@ -76,7 +76,8 @@ export function event({ id, event, update }) {
   const bytes = eventBytes({ id, event, update });
   const fields = id === undefined ? "" : `id: ${shortId(id)} `;
   const name = event && event !== "message" ? `event: ${event} ` : "";
-  wire.arrow("down", `${fields}${name}data: ${update}`, bytes, "news");
+  const data = id === undefined ? "…" : update; // a gap's is drawn by itself
+  wire.arrow("down", `${fields}${name}data: ${data}`, bytes, "news");
   count.add("down", bytes);
   newest.down = { requests: 0, up: 0, down: bytes };
 }
@@ -133,28 +134,34 @@ function outgoingByBrowser() {
   return outgoing("GET", url, lastId && { headers: { "Last-Event-ID": lastId } });
 }
 
-// A request on its way. It counts once it is answered, or was held for so long that it has arrived:
-// one that gets no answer may never have left.
-function outgoing(method, path, { headers, body, hold } = {}) {
+// A request on its way. It counts once it is answered, or is held for so long that it has arrived:
+// one that gets no answer may never have left. It is drawn as the server sees it, which knows nothing
+// of a path that leads to it.
+function outgoing(method, relative, { headers, body, hold } = {}) {
   const started = performance.now();
-  const bytes = requestBytes(method, path, body, headers);
+  const { href, pathname, search } = new URL(relative, document.baseURI);
+  const bytes = requestBytes(method, pathname + search, body, headers);
+  const path = `/${href.slice(document.baseURI.length)}`;
   const cost = { requests: 1, up: bytes, down: 0 };
   const named = ["Last-Event-ID", "Prefer"].filter((name) => headers?.[name]);
   const line = [path, ...named.map((name) => `${name}: ${headers[name]}`)].join(" ");
   const label = `${method} ${line.replace(/\d{7,}/g, shortId)}`;
   const row = wire.arrow("up", label, bytes, body === undefined ? "" : "news");
   let release;
-  const timer = hold && setTimeout(() => {
-    release = wire.bar(row, "held", "held", started, hold);
-  }, HELD);
-  const stop = () => {
-    clearTimeout(timer);
-    release?.();
-    hold?.();
-  };
+  let isCounted = false;
   const countIt = () => {
+    if (isCounted) return;
+    isCounted = true;
     count.add("requests");
     count.add("up", bytes);
+  };
+  const timers = hold ? [setTimeout(() => {
+    release = wire.bar(row, "held", "held", started, hold);
+  }, HELD), setTimeout(countIt, SETTLED)] : [];
+  const stop = () => {
+    timers.forEach(clearTimeout);
+    release?.();
+    hold?.();
   };
   return {
     cost,
@@ -168,7 +175,6 @@ function outgoing(method, path, { headers, body, hold } = {}) {
     },
     lose(why) {
       stop();
-      if (release && performance.now() - started > SETTLED) countIt();
       wire.unanswered(row, why);
     },
   };

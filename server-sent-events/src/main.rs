@@ -8,7 +8,7 @@
 //! curl -i localhost:8003/api/messages --json '{"update": "Hello", "event": "greeting"}'
 //! ```
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, ops::RangeInclusive, time::Duration};
 
 use actix_web::{Error, HttpRequest, HttpResponse, Responder, web};
 use feed::{Feed, News};
@@ -17,8 +17,9 @@ use tokio::time::interval;
 
 /// After this time without an update comes a comment, so that no proxy takes the stream for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How many milliseconds a browser waits before it reconnects by itself.
-const RETRY: &str = "retry: 1000\n\n";
+/// How many milliseconds a browser waits before it reconnects by itself. Each draws its own number:
+/// else all that lost the server would come back in the same instant.
+const RETRY: RangeInclusive<u64> = 1_000..=3_000;
 /// Tells the client that updates are missing here.
 const GAP: &str = "event: gap\ndata: some updates are no longer kept\n\n";
 
@@ -27,7 +28,7 @@ const GAP: &str = "event: gap\ndata: some updates are no longer kept\n\n";
 async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Responder, Error> {
     let after = feed::after(&request)?;
     let last_event_id = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok());
-    let reader = feed.reader(last_event_id.and_then(feed::parse_id).or(after));
+    let reader = feed.reader(last_event_id.and_then(feed::parse_id).or(after)).await;
 
     let client = Box::new((reader, interval(KEEP_ALIVE)));
     let updates = stream::unfold(client, async |mut client| {
@@ -35,15 +36,17 @@ async fn events(request: HttpRequest, feed: web::Data<Feed>) -> Result<impl Resp
         silence.reset();
         let bytes = tokio::select! {
             biased; // where both are ready: the update
-            news = reader.next() => events_of(&news),
+            news = reader.next() => events_of(&news?), // none when the server stops
             _ = silence.tick() => ": keep-alive\n\n".into(),
         };
         Some((bytes, client))
     });
-    let stream = stream::once(async { RETRY.into() }).chain(updates).map(Ok::<_, Infallible>);
+    let retry = format!("retry: {}\n\n", rand::random_range(RETRY));
+    let stream = stream::iter([retry.into()]).chain(updates).map(Ok::<_, Infallible>);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
-        .insert_header(("X-Accel-Buffering", "no")) // a proxy passes each event on at once
+        .insert_header(("X-Accel-Buffering", "no")) // nginx passes each event on at once
+        .insert_header(("Cache-Control", "no-cache, no-transform")) // no proxy compresses it
         .streaming(stream))
 }
 

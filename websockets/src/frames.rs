@@ -1,147 +1,109 @@
-//! Frames (RFC 6455 §5.2): those that the server writes, and those that a client sends.
+//! Frames (RFC 6455 §5.2): those that the server sends, and those that a client sends.
 
-use actix_web::web::{BufMut as _, Bytes, BytesMut, Payload};
-use actix_ws::CloseCode;
+use actix_http::ws::CloseCode::{self, Invalid, Protocol, Size, Unsupported};
+use actix_http::ws::{OpCode, Parser};
+use actix_web::web::{Bytes, BytesMut, Payload};
 use feed::News;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::StreamExt as _;
 
 /// The most bytes of a client's message, its fragments added up.
-const MAX_MESSAGE: usize = 4096;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-/// The opcode of a close frame; its payload is a code, or nothing (§5.5.1).
-pub const CLOSE: u8 = 8;
-/// The opcode of a ping (§5.5.2).
-pub const PING: u8 = 9;
-/// The opcode of a pong; its payload is the ping's (§5.5.3).
-pub const PONG: u8 = 10;
+const MAX: u16 = 4096;
 
-/// A whole frame.
-pub fn frame(opcode: u8, payload: &[u8]) -> Bytes {
+/// A frame of the server.
+pub fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
     let mut frame = BytesMut::new();
     write(&mut frame, opcode, payload);
     frame.freeze()
 }
 
-/// One byte that says what it is, the length in one, three or nine, and the payload. A server does
-/// not mask it (§5.1).
-fn write(frames: &mut BytesMut, opcode: u8, payload: &[u8]) {
-    let length = payload.len().to_be_bytes();
-    frames.reserve(payload.len() + 10);
-    frames.put_u8(0x80 | opcode);
-    match payload.len() {
-        0..126 => frames.put_u8(length[7]),
-        126..65_536 => frames.put_slice(&[126, length[6], length[7]]),
-        _ => {
-            frames.put_u8(127);
-            frames.put_slice(&length);
-        }
-    }
-    frames.put_slice(payload);
+/// A close frame. Its payload is the code that says why, or nothing (§5.5.1).
+pub fn close(code: Option<CloseCode>) -> Bytes {
+    let code = code.map(|code| u16::from(code).to_be_bytes());
+    frame(OpCode::Close, code.as_ref().map_or(&[], |code| code))
 }
 
-/// The frames that tell updates: their texts, or their JSON. Of a gap only the JSON can tell.
+/// Every frame of the server is a whole message, and is not masked (§5.1).
+fn write(frames: &mut BytesMut, opcode: OpCode, payload: &[u8]) {
+    Parser::write_message(frames, payload, opcode, true, false);
+}
+
+/// A text frame for each update: its text, or its JSON. Only JSON can tell of a gap.
 pub fn updates(news: &News, json: bool) -> Bytes {
     let mut frames = BytesMut::new();
     if news.gap && json {
-        write(&mut frames, TEXT, br#"{"gap":true}"#);
+        write(&mut frames, OpCode::Text, br#"{"gap":true}"#);
     }
     for update in &news.updates {
-        if json {
-            let json = serde_json::to_vec(update).expect("it is text and a number");
-            write(&mut frames, TEXT, &json);
-        } else {
-            write(&mut frames, TEXT, update.update.as_bytes());
-        }
+        let json = json.then(|| serde_json::to_vec(update).expect("it is text and a number"));
+        write(&mut frames, OpCode::Text, json.as_deref().unwrap_or(update.update.as_bytes()));
     }
     frames.freeze()
 }
 
-/// What a client says. A close has the payload of its answer: a code, or nothing.
+/// What a client sends.
 pub enum Message {
     Text(String),
     Ping(Bytes),
     Pong,
-    Close(Bytes),
+    Close(Option<CloseCode>),
 }
 
-/// A client's messages; what may not be sent is a close with the code that says why (§7.4.1).
-pub fn messages(said: Payload) -> impl Stream<Item = Message> {
-    stream::unfold((said, Frames::default()), async |(mut said, mut frames)| {
-        let message = loop {
-            match frames.next() {
-                Ok(None) => frames.bytes.extend_from_slice(&said.next().await?.ok()?),
-                Ok(Some(message)) => break message,
-                Err(code) => break Message::Close(u16::from(code).to_be_bytes().to_vec().into()),
-            }
-        };
-        Some((message, (said, frames)))
-    })
-}
-
-/// A client's bytes that are not yet read, and its message of which the end is still to come.
-#[derive(Default)]
-struct Frames {
+/// A client's messages.
+pub struct Incoming {
+    payload: Payload,
+    /// What was received and is not yet read.
     bytes: BytesMut,
+    /// The fragments of a message whose last one has not come yet.
     begun: Option<Vec<u8>>,
 }
 
-impl Frames {
-    /// The next message, its fragments put together, or control frame (§5.4); `None` where its end
-    /// is not here yet. What may not be is refused as soon as it is seen: so nothing is waited for
-    /// that is too long.
-    fn next(&mut self) -> Result<Option<Message>, CloseCode> {
-        while let Some((&[first, second], rest)) = self.bytes.split_first_chunk() {
-            let (is_last, reserved, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
-            let (is_masked, short) = (second & 0x80 != 0, second & 0x7f);
-            let may_be = match opcode {
-                0 => self.begun.is_some(),
-                TEXT | BINARY => self.begun.is_none(),
-                CLOSE..=PONG => is_last && short < 126,
-                _ => false,
+impl Incoming {
+    pub fn new(payload: Payload) -> Incoming {
+        Incoming { payload, bytes: BytesMut::new(), begun: None }
+    }
+
+    /// The next message. In place of one that may not be sent comes a close, with the code that says
+    /// why (§7.4.1). None comes when the client has closed its half of the connection, or is gone.
+    pub async fn next(&mut self) -> Option<Message> {
+        self.read().await.unwrap_or_else(|code| Some(Message::Close(Some(code))))
+    }
+
+    async fn read(&mut self) -> Result<Option<Message>, CloseCode> {
+        loop {
+            // Refused by its first bytes: the parser would wait for the last one.
+            match *self.bytes {
+                [0x08..=0x0a, ..] | [0x88..=0x8a, 0xfe | 0xff, ..] => return Err(Protocol),
+                [0x02 | 0x82, ..] if self.begun.is_none() => return Err(Unsupported),
+                [_, 0xff, ..] => return Err(Size),
+                [_, 0xfe, a, b, ..] if u16::from_be_bytes([a, b]) > MAX => return Err(Size),
+                _ => {}
+            }
+            let frame = Parser::parse(&mut self.bytes, true, MAX.into());
+            let Some((is_last, opcode, payload)) = frame.map_err(|_| Protocol)? else {
+                let Some(Ok(more)) = self.payload.next().await else { return Ok(None) };
+                self.bytes.extend_from_slice(&more);
+                continue;
             };
-            if !may_be || !is_masked || reserved != 0 {
-                return Err(CloseCode::Protocol);
-            } else if opcode == BINARY {
-                return Err(CloseCode::Unsupported);
-            }
-            let extended = [0, 2, 8][usize::from(short.max(125) - 125)];
-            let Some(length) = rest.get(..extended) else { break };
-            let number = length.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
-            let length = if extended == 0 { short.into() } else { number };
-            if length > MAX_MESSAGE - self.begun.as_ref().map_or(0, Vec::len) && opcode < CLOSE {
-                return Err(CloseCode::Size);
-            }
-            let header = 2 + extended + 4;
-            if self.bytes.len() < header + length {
-                break;
-            }
-            let mut payload = self.bytes.split_to(header + length).split_off(2 + extended);
-            let mask = payload.split_to(4);
-            payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-            match opcode {
-                PING => return Ok(Some(Message::Ping(payload.freeze()))),
-                PONG => return Ok(Some(Message::Pong)),
-                CLOSE if may_close(&payload) => {
-                    payload.truncate(2);
-                    return Ok(Some(Message::Close(payload.freeze())));
+            let payload = payload.unwrap_or_default();
+            // Control frames may come between the fragments of a message (§5.4).
+            match (opcode, &mut self.begun) {
+                (OpCode::Ping, _) => return Ok(Some(Message::Ping(payload.freeze()))),
+                (OpCode::Pong, _) => return Ok(Some(Message::Pong)),
+                (OpCode::Close, _) => {
+                    let reason = Parser::try_parse_close_payload(&payload).map_err(|_| Protocol)?;
+                    return Ok(Some(Message::Close(reason.map(|reason| reason.code))));
                 }
-                CLOSE => return Err(CloseCode::Protocol),
-                _ => self.begun.get_or_insert_default().extend_from_slice(&payload),
+                (OpCode::Text, begun @ None) => *begun = Some(payload.to_vec()),
+                (OpCode::Continue, Some(begun)) => begun.extend_from_slice(&payload),
+                _ => return Err(Protocol),
+            }
+            if self.begun.as_ref().is_some_and(|begun| begun.len() > usize::from(MAX)) {
+                return Err(Size);
             }
             if let Some(text) = self.begun.take_if(|_| is_last) {
-                let text = String::from_utf8(text).map_err(|_| CloseCode::Invalid)?;
+                let text = String::from_utf8(text).map_err(|_| Invalid)?;
                 return Ok(Some(Message::Text(text)));
             }
         }
-        Ok(None)
     }
-}
-
-/// Whether a close has no payload, or a code that may be sent (§7.4) and a reason that is UTF-8.
-fn may_close(payload: &[u8]) -> bool {
-    payload.split_first_chunk().map_or(payload.is_empty(), |(code, reason)| {
-        let code = u16::from_be_bytes(*code);
-        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && str::from_utf8(reason).is_ok()
-    })
 }

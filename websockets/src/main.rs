@@ -11,14 +11,15 @@
 
 mod frames;
 
-use std::{convert::Infallible, time::Duration};
+use std::{cell::Cell, convert::Infallible, time::Duration};
 
-use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result};
-use actix_web::{body, dev, error, guard, http::header, web, web::Bytes, web::Data, web::Payload};
+use actix_http::ws::{CloseCode, OpCode};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result, body::BodyStream, error, rt};
+use actix_web::{dev, guard, http::header, web, web::Bytes, web::Data, web::Payload};
 use feed::{Feed, Reader, Refused};
-use frames::{CLOSE, Message, PING, PONG, frame};
-use futures_util::{StreamExt as _, stream, stream::LocalBoxStream};
-use tokio::time::{Instant, Interval, interval_at};
+use frames::{Incoming, Message, close, frame};
+use futures_util::stream;
+use tokio::{sync::mpsc, time::Instant, time::interval_at, time::sleep};
 
 /// How often a client is pinged (RFC 6455 §5.5.2).
 const PING_EVERY: Duration = Duration::from_secs(15);
@@ -26,91 +27,85 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(2 * PING_EVERY.as_secs());
 /// To take so many bytes is a sign of life too: no more fits on the way to a client that is dead.
 const TAKEN: usize = 128 * 1024;
+/// How long a client that is gone is still heard: what it has sent is published.
+const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The handshake (RFC 6455 §4.2). All that the server says from then on is the body of its answer.
-async fn open(request: HttpRequest, said: Payload, feed: Data<Feed>) -> Result<HttpResponse> {
+/// The handshake (RFC 6455 §4.2). All that the server sends from then on is the body of its answer.
+async fn open(request: HttpRequest, payload: Payload, feed: Data<Feed>) -> Result<HttpResponse> {
     if !feed::is_own_page(&request) {
         return Err(error::ErrorForbidden("a page of another site may not open a WebSocket"));
     }
-    let none = Payload::from_request(&request, &mut dev::Payload::None).await?;
-    let (response, ..) = actix_ws::handle_with_protocols(&request, none, &["json"])?;
-    let client = Box::new(Client {
-        reader: feed.reader(feed::after(&request)?),
-        json: response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL),
-        answers: answers(said, feed),
-        heard: Instant::now(),
-        taken: 0,
-        ping: interval_at(Instant::now() + PING_EVERY, PING_EVERY),
-    });
-    let told = stream::unfold(Some(client), async |it| it?.tell().await).map(Ok::<_, Infallible>);
-    Ok(response.set_body(body::BodyStream::new(told)).map_into_boxed_body())
+    let reader = feed.reader(feed::after(&request)?).await;
+    // actix-ws would read the frames from the payload that it is given. It gets an empty one.
+    let empty = Payload::from_request(&request, &mut dev::Payload::None).await?;
+    let (response, ..) = actix_ws::handle_with_protocols(&request, empty, &["json"])?;
+    let json = response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
+    let (outgoing, mut body) = mpsc::channel(1);
+    rt::spawn(converse(Incoming::new(payload), outgoing, feed, reader, json));
+    let body = stream::poll_fn(move |cx| body.poll_recv(cx).map(|it| it.map(Ok::<_, Infallible>)));
+    Ok(response.set_body(BodyStream::new(body)).map_into_boxed_body())
 }
 
-/// The frame that answers what a client says, or no bytes; a text is published first.
-fn answers(said: Payload, feed: Data<Feed>) -> LocalBoxStream<'static, Bytes> {
-    let answer = async |message, feed: Data<Feed>| match message {
-        Message::Text(text) => {
-            match feed.publish(&text, None).await {
-                Ok(_) => feed::print_line(format_args!("Received message => {text}")),
-                Err(Refused::Away) => return frame(CLOSE, &u16::to_be_bytes(1013)), // come again
-                Err(Refused::Invalid(_)) => {} // an empty one is ignored
-            }
-            Bytes::new()
-        }
-        Message::Pong => Bytes::new(),
-        Message::Ping(data) => frame(PONG, &data),
-        Message::Close(code) => frame(CLOSE, &code),
-    };
-    frames::messages(said).then(move |message| answer(message, feed.clone())).boxed_local()
-}
-
-struct Client {
-    reader: Reader,
+/// The conversation with a client: two loops. A loop that sends waits until the connection has room;
+/// the other one goes on. So a client that does not read is still heard.
+async fn converse(
+    mut incoming: Incoming,
+    outgoing: mpsc::Sender<Bytes>,
+    feed: Data<Feed>,
+    mut reader: Reader,
     json: bool,
-    answers: LocalBoxStream<'static, Bytes>,
-    heard: Instant,
-    taken: usize,
-    ping: Interval,
-}
-
-impl Client {
-    /// Waits for the next frames that the client is told. It is asked for them only when those
-    /// before are written: then there is no queue. After a close nothing comes.
-    async fn tell(mut self: Box<Client>) -> Option<(Bytes, Option<Box<Client>>)> {
+) {
+    let last_heard = Cell::new(Instant::now());
+    let reply = async |frame| drop(outgoing.send(frame).await); // it may be gone
+    let hear = async {
+        while let Some(message) = incoming.next().await {
+            last_heard.set(Instant::now());
+            match message {
+                Message::Text(text) => match feed.publish(&text, None).await {
+                    Ok(_) => feed::print_line(format_args!("Received message => {text}")),
+                    Err(Refused::Away) => return reply(close(Some(CloseCode::Again))).await,
+                    Err(Refused::Invalid(_)) => {} // an empty one is ignored
+                },
+                Message::Ping(data) => reply(frame(OpCode::Pong, &data)).await,
+                Message::Pong => {}
+                Message::Close(code) => return reply(close(code)).await,
+            }
+        }
+    };
+    let tell = async {
+        let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        let mut taken = 0;
         loop {
             let frames = tokio::select! {
-                biased; // what a client has said counts before its silence does
-                answer = self.answers.next() => {
-                    self.heard = Instant::now();
-                    answer?
+                now = ping.tick() => {
+                    let end = last_heard.get() + DEADLINE;
+                    if now >= end { return }
+                    ping.reset_at(end.min(now + PING_EVERY));
+                    frame(OpCode::Ping, b"")
                 }
-                now = self.ping.tick() => {
-                    let end = self.heard + DEADLINE;
-                    self.ping.reset_at(end.min(now + PING_EVERY));
-                    (now < end).then(|| frame(PING, b""))?
-                }
-                news = self.reader.next() => {
-                    let frames = frames::updates(&news, self.json);
-                    self.taken += frames.len();
-                    if self.taken > TAKEN {
-                        (self.heard, self.taken) = (Instant::now(), 0);
-                    }
-                    frames
+                news = reader.next() => match news {
+                    Some(news) => frames::updates(&news, json),
+                    None => return reply(close(Some(CloseCode::Away))).await, // the server stops
                 }
             };
-            if !frames.is_empty() {
-                let goes_on = frames[0] != 0x80 | CLOSE;
-                return Some((frames, goes_on.then_some(self)));
+            taken += frames.len();
+            if outgoing.send(frames).await.is_err() {
+                return sleep(FAREWELL).await; // nobody is there any more
+            }
+            if taken > TAKEN {
+                last_heard.set(Instant::now());
+                taken = 0;
             }
         }
-    }
+    };
+    // Biased: what a client has sent counts before its silence does.
+    tokio::select! { biased; () = hear => {} () = tell => {} }
 }
 
 #[actix_web::main]
 async fn main() -> std::process::ExitCode {
     feed::serve(8004, env!("CARGO_MANIFEST_DIR"), |routes| {
-        let upgrade =
-            guard::fn_guard(|request| request.head().headers().contains_key(header::UPGRADE));
+        let upgrade = guard::fn_guard(|it| it.head().headers().contains_key(header::UPGRADE));
         routes.route("/", web::get().guard(upgrade).to(open));
         routes.route("/websocket", web::get().to(open));
     })

@@ -1,14 +1,16 @@
-//! What comes before all routes, so that no route has to think of it: the name that a request asks
-//! for, its body, and what HTTP/1.0 does not know.
+//! What comes before all routes, so that no route has to think of it: an upgrade that is offered, the
+//! request's body, and what HTTP/1.0 does not know.
 
-use std::{collections::BTreeSet, env, io, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, io, time::Duration};
 
 use actix_web::body::{self, BodySize, BodyStream, BoxBody, MessageBody as _, SizedStream};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, ContentType, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode, Version, uri::Authority};
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Result, middleware::Next, rt};
+use actix_web::http::{ConnectionType, StatusCode, Version};
+use actix_web::{HttpMessage as _, HttpResponse, Result, middleware::Next, rt};
 use futures_util::{StreamExt as _, stream};
+
+use super::names::{refuse_cross_site, refuse_foreign};
 
 /// The most bytes of a request's body.
 const MAX_BODY: usize = 4096;
@@ -23,12 +25,19 @@ pub(crate) async fn around(
 ) -> Result<ServiceResponse> {
     let is_old = request.version() < Version::HTTP_11;
     let has_body = has_body(&request);
-    if is_old || has_body || !is_websocket(&request) {
+    let is_websocket = is_websocket(&request);
+    if is_old || has_body || !is_websocket {
         request.headers_mut().remove(header::UPGRADE); // an offer that nobody takes
     }
-    // In a box of its own: an idle connection keeps the memory of its last call.
-    let refusal = if has_body { Box::pin(read_body(&mut request)).await } else { None };
+    let refusal = match (has_body, is_websocket) {
+        // actix-http takes whatever follows for the WebSocket: this body would never end.
+        (true, true) => Some(refuse(StatusCode::BAD_REQUEST, "a WebSocket begins without a body")),
+        // In a box of its own: an idle connection keeps the memory of its last call.
+        (true, false) => Box::pin(read_body(&mut request)).await,
+        (false, _) => None,
+    };
     let refusal = refusal.or_else(|| refuse_foreign(&request).filter(|_| guarded));
+    let refusal = refusal.or_else(|| refuse_cross_site(&request));
     let mut response = match refusal {
         Some(refusal) => request.into_response(refusal),
         None => next.call(request).await?,
@@ -75,44 +84,6 @@ fn say_what_is_allowed(answer: &mut HttpResponse) {
     }
 }
 
-/// `421` where a request asks for a name that is not this server's. Any site can have its own name
-/// lead here (DNS rebinding), but no site has `localhost`, or an address.
-fn refuse_foreign(request: &ServiceRequest) -> Option<HttpResponse> {
-    let asked = request.headers().get_all(header::HOST).map(|host| host.to_str().unwrap_or("?"));
-    let is_foreign = |asked: &str| {
-        let host = host_of(asked).unwrap_or_else(|| asked.into());
-        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        let is_ours = host == "localhost" || host.ends_with(".localhost") || host.is_empty();
-        !is_address && !is_ours && !is_allowed(&host)
-    };
-    asked.chain(request.uri().authority().map(Authority::as_str)).any(is_foreign).then(|| {
-        let why = "this server is localhost; ALLOWED_HOSTS gives it more names";
-        refuse(StatusCode::MISDIRECTED_REQUEST, why)
-    })
-}
-
-/// Whether the page that asks is of this very host, or of one in `ALLOWED_HOSTS`; or none asks.
-/// Any site's page may open a WebSocket to here, but its browser says in `Origin` where it is from
-/// (RFC 6454 §7, RFC 6455 §10.2).
-pub fn is_own_page(request: &HttpRequest) -> bool {
-    let text = |value: &header::HeaderValue| value.to_str().map(ToOwned::to_owned).ok();
-    let host = request.headers().get(header::HOST).and_then(text).and_then(|host| host_of(&host));
-    request.headers().get_all(header::ORIGIN).all(|origin| {
-        let origin = text(origin).and_then(|origin| host_of(origin.split_once("://")?.1));
-        origin.is_some_and(|origin| Some(&origin) == host.as_ref() || is_allowed(&origin))
-    })
-}
-
-/// The host, without its port, that a `Host` header or the authority of an `Origin` names.
-fn host_of(authority: &str) -> Option<String> {
-    Some(authority.parse::<Authority>().ok()?.host().to_ascii_lowercase())
-}
-
-fn is_allowed(host: &str) -> bool {
-    let names = env::var("ALLOWED_HOSTS").unwrap_or_default();
-    names.split(',').any(|name| host_of(name.trim()).as_deref() == Some(host))
-}
-
 /// Reads a request's body, so that a handler has all of it. If that fails, returns the refusal.
 /// What is left of the body goes with the refusal: actix-http drops an answer when it has been sent,
 /// and a body that was dropped before that would have to arrive first.
@@ -135,6 +106,8 @@ async fn read_body(request: &mut ServiceRequest) -> Option<HttpResponse> {
     Some(HttpResponse::build(status).content_type(ContentType::plaintext()).body(text))
 }
 
-fn refuse(status: StatusCode, why: &'static str) -> HttpResponse {
+/// An answer that says why, in one line.
+pub(crate) fn refuse(status: StatusCode, why: impl Into<String>) -> HttpResponse {
+    let why: String = why.into();
     HttpResponse::build(status).content_type(ContentType::plaintext()).body(why)
 }

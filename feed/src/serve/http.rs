@@ -53,7 +53,7 @@ pub(crate) async fn receive(
         Err(Refused::Away) => Ok(HttpResponse::ServiceUnavailable()
             .insert_header(("Retry-After", "1"))
             .content_type(ContentType::plaintext())
-            .body("the engine is away; whether it has stored this can't be known")),
+            .body("the engine is away; send this again: it is not stored, unless only its answer was lost")),
     }
 }
 

@@ -4,6 +4,8 @@
 //! Where there is no Redis or no nginx on this machine, these tests say so, and try nothing.
 
 mod bad_days;
+mod failover;
+mod line;
 mod shared;
 
 use std::path::{Path, PathBuf};
@@ -13,10 +15,14 @@ use std::{env, sync::OnceLock};
 use lab::{SERVERS, Server};
 use tokio::process::Command;
 
-/// Servers with the feature, beside the plain ones and never in their place.
+/// Servers with the feature, beside the plain ones and never in their place; or those in the folder
+/// `SERVERS` of the environment.
 fn binaries() -> &'static Path {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     BINARIES.get_or_init(|| {
+        if let Some(folder) = env::var_os("SERVERS") {
+            return folder.into();
+        }
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("redis");
         let mut build = Blocking::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         build.args(["build", "--quiet", "--features", "feed/redis", "--target-dir"]).arg(&target);

@@ -7,23 +7,26 @@ use check::suite::Case;
 use check::suite::contract::{LEVELS, Sentence};
 use serde_json::json;
 
-use crate::tries::Found;
+use crate::tries::{Found, is_dumb};
 
 /// A sentence holds when all of its cases do.
 pub fn result(sentence: &Sentence, found: &[(Case, Found)]) -> Found {
-    let own = found.iter().filter(|(case, _)| case.sentences.contains(&sentence.number));
-    let (mut fails, mut not_tried) = (Vec::new(), None);
+    let own = found.iter().filter(|(case, _)| case.sentence == Some(sentence.number));
+    let (mut fails, mut buts, mut not_tried) = (Vec::new(), Vec::new(), None);
     for (_, found) in own {
         match found {
             Found::Holds => {}
+            Found::HoldsBut(what) => buts.push(&**what),
             Found::Fails(why) => fails.push(&**why),
-            Found::NotTried(why) => not_tried = Some(*why),
+            Found::NotTried(why) => not_tried = Some(why.clone()),
         }
     }
     fails.dedup();
+    buts.dedup();
     match not_tried {
         _ if !fails.is_empty() => Found::Fails(fails.join("\n")),
         Some(why) => Found::NotTried(why),
+        None if !buts.is_empty() => Found::HoldsBut(buts.join("; ")),
         None => Found::Holds,
     }
 }
@@ -45,8 +48,9 @@ pub fn as_text(results: &[(&Sentence, Found)]) -> String {
         for (sentence, result) in &own {
             let (sign, more) = match result {
                 Found::Holds => (coloured("32", "holds    "), ""),
+                Found::HoldsBut(what) => (coloured("32", "holds,but"), &**what),
                 Found::Fails(why) => (coloured("31", "FAILS    "), &**why),
-                Found::NotTried(why) => (coloured("33", "not tried"), *why),
+                Found::NotTried(why) => (coloured("33", "not tried"), &**why),
             };
             let text = wrapped(&sentence.text).join(&format!("\n{INDENT}"));
             lines.push(format!("  {sign}  {:5} {text}", sentence.number));
@@ -59,7 +63,7 @@ pub fn as_text(results: &[(&Sentence, Found)]) -> String {
         }
         lines.push(String::new());
         let count = |is_it: fn(&Found) -> bool| own.iter().filter(|(_, it)| is_it(it)).count();
-        let holds = count(|it| matches!(it, Found::Holds));
+        let holds = count(Found::is_held);
         let left = match count(|it| matches!(it, Found::NotTried(_))) {
             0 => String::new(),
             left => format!(" ({left} not tried)"),
@@ -67,11 +71,6 @@ pub fn as_text(results: &[(&Sentence, Found)]) -> String {
         counts.push(format!("level {level}: {holds} of {}{left}", own.len()));
     }
     lines.join("\n") + "\n" + &counts.join(", ") + "\n"
-}
-
-/// Whether the terminal can only print.
-pub fn is_dumb() -> bool {
-    env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// What stands before all lines of a sentence but its first.
@@ -100,14 +99,15 @@ pub fn as_json(technique: &str, results: &[(&Sentence, Found)]) -> serde_json::V
     let sentences = results.iter().map(|(sentence, result)| {
         let (holds, why) = match result {
             Found::Holds => (Some(true), None),
+            Found::HoldsBut(what) => (Some(true), Some(&**what)),
             Found::Fails(why) => (Some(false), Some(&**why)),
-            Found::NotTried(why) => (None, Some(*why)),
+            Found::NotTried(why) => (None, Some(&**why)),
         };
         json!({"number": sentence.number, "text": sentence.text, "holds": holds, "why": why})
     });
     let levels = (1..=3).map(|level| {
         let own = || results.iter().filter(move |(sentence, _)| sentence.level() == level);
-        let holds = own().filter(|(_, result)| matches!(result, Found::Holds)).count();
+        let holds = own().filter(|(_, result)| result.is_held()).count();
         json!({"level": level, "holds": holds, "of": own().count()})
     });
     json!({

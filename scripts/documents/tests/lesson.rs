@@ -7,7 +7,6 @@
 #[expect(dead_code, reason = "only its folder and its environment are used here")]
 mod session;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::{fs, iter, time::Duration};
@@ -22,7 +21,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use session::{Session, set_environment, write_script};
+use session::{Session, free_ports, set_environment, write_script};
 
 /// `scripts/all.sh`, of which the ports are others.
 struct All {
@@ -40,18 +39,8 @@ impl All {
     async fn start(prepare: impl Fn(&Session, &mut Command)) -> All {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let session = Session::start(&root);
-        let script = fs::read_to_string(root.join("scripts/all.sh")).expect("it is there");
-        let mut ports = Vec::new();
-        while ports.len() < SERVERS.len() {
-            ports.extend(Some(free_port()).filter(|port| !ports.contains(port)));
-        }
-        let others = iter::zip(8001.., &ports).fold(script, |script, (port, other): (u16, _)| {
-            script.replace(&port.to_string(), &other.to_string())
-        });
-        let copy = session.folder.join("scripts/all.sh");
-        write_script(&copy, &others);
-        let mut command = Command::new(copy);
-        set_environment(&mut command, &session.folder);
+        let ports = free_ports();
+        let mut command = session.all_at(&ports);
         prepare(&session, &mut command);
         command.env("QUIET", "1");
         let script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -104,13 +93,6 @@ impl Drop for All {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM); // it may have ended
         }
     }
-}
-
-/// A port that nobody listens on, and that nobody gets who asks for any free one.
-fn free_port() -> u16 {
-    let mut ports = iter::repeat_with(|| rand::random_range(20_000..32_000));
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    ports.find(is_free).expect("there is no end of them")
 }
 
 /// Opens a page in a tab of its own, and waits for its status.
@@ -213,6 +195,26 @@ async fn one_message_four_ways(all: &All, browser: &Browser) {
     assert!(took.iter().all(|milliseconds| *milliseconds >= 300.0), "{took:?}");
     move_slider(browser, "#round-trip", Key::Home).await;
     browser.until("0 ms", &format!("{distance} === '0 ms'")).await;
+
+    // Once what came in the end is counted.
+    let polled = format!("{SO_FAR}[0] > ");
+    for _ in 0..2 {
+        let [polling, ..] = so_far(browser).await;
+        browser.until("the next poll", &format!("{polled} {polling}")).await;
+    }
+    let before = so_far(browser).await;
+    browser.until("polling's bytes go on", &format!("{polled} {}", before[0])).await;
+    let after = so_far(browser).await;
+    assert_eq!(after[2..], before[2..], "those of the others stand still");
+    picture(browser, "so-far").await;
+}
+
+/// *Bytes so far*, in the order of [`SERVERS`].
+const SO_FAR: &str = "[...document.querySelectorAll('#results .so-far')]
+    .map((cell) => Number(cell.textContent.replaceAll(',', '')))";
+
+async fn so_far(browser: &Browser) -> [u64; 4] {
+    serde_json::from_value(browser.value(SO_FAR).await).expect("they are four numbers")
 }
 
 async fn polling(all: &All, browser: &Browser) {
@@ -284,7 +286,7 @@ async fn server_sent_events(all: &mut All, browser: &Browser, comparison: &str) 
     // The server.
     let key = all.ports[2].to_string();
     all.type_line(&key).await;
-    until_status(browser, "reconnecting in 1 s (the browser, by itself)").await;
+    until_status(browser, "reconnecting in 3 s (the browser, by itself)").await;
     all.until_printed(&format!("stopped; {key} and Enter")).await;
     all.type_line(&key).await;
     until_status(browser, "connected").await;

@@ -99,6 +99,7 @@ macro_rules! readmes {
 
 readmes! {
     readme: "README.md",
+    contributing: "CONTRIBUTING.md",
     polling: "polling/README.md",
     polling_solutions: "polling/SOLUTIONS.md",
     long_polling: "long-polling/README.md",

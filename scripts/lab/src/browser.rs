@@ -118,6 +118,7 @@ impl Engine {
             }),
         };
         capabilities["unhandledPromptBehavior"] = "ignore".into();
+        capabilities["acceptInsecureCerts"] = (self == Engine::Chromium).into(); // a test's own
         capabilities.as_object().expect("it is one").clone()
     }
 }

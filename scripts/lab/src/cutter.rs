@@ -16,11 +16,11 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// Starts a proxy before this port.
+    /// Starts a proxy before this address.
     ///
     /// # Panics
     /// When there is no port left to listen on.
-    pub async fn start(server: u16, mut random: StdRng) -> Cutter {
+    pub async fn start(server: String, mut random: StdRng) -> Cutter {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let cuts = Arc::new(AtomicUsize::new(0));
@@ -31,7 +31,13 @@ impl Cutter {
                 let limit = 2f64.powf(random.random_range(4.0..14.5));
                 let reset = random.random_bool(0.5);
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                tokio::spawn(pass(client, server, limit as u64, reset, Arc::clone(&counter)));
+                tokio::spawn(pass(
+                    client,
+                    server.clone(),
+                    limit as u64,
+                    reset,
+                    Arc::clone(&counter),
+                ));
             }
         });
         Cutter { port, cuts }
@@ -45,8 +51,14 @@ impl Cutter {
 }
 
 /// Lets so many bytes through from the server to the client; then both connections end.
-async fn pass(mut client: TcpStream, server: u16, limit: u64, reset: bool, cuts: Arc<AtomicUsize>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+async fn pass(
+    mut client: TcpStream,
+    server: String,
+    limit: u64,
+    reset: bool,
+    cuts: Arc<AtomicUsize>,
+) {
+    let Ok(mut server) = TcpStream::connect(server).await else { return };
     let (mut asks, mut hears) = client.split();
     let (answers, mut is_asked) = server.split();
     let mut answers = answers.take(limit);

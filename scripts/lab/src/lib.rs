@@ -5,12 +5,14 @@
 //! - [`client`]: a client of each technique, made of what other people wrote.
 //! - [`lines`]: the four servers, each behind a line.
 //! - [`raw`]: a TCP connection, for when bytes matter.
+//! - [`time`], [`chance`]: nothing hangs, and what was random can be had again.
 //! - [`cutter`]: a proxy that cuts connections at random moments.
 //! - [`redis`]: an engine that servers share.
 //! - `browser`: a real browser, with its driver (with the feature of that name).
 
 #[cfg(feature = "browser")]
 pub mod browser;
+pub mod chance;
 pub mod client;
 pub mod cutter;
 pub mod lines;
@@ -19,9 +21,10 @@ pub mod redis;
 pub mod server;
 pub mod time;
 
+pub use chance::seeded;
 pub use client::{Client, Update};
 pub use lines::Lines;
 pub use raw::Raw;
 pub use redis::Redis;
 pub use server::{SERVERS, Server, binary};
-pub use time::{run, seeded, soon, together, within};
+pub use time::{run, soon, together, within};

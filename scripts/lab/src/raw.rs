@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::server::Server;
-use crate::time::{SOON, soon};
+use crate::time::{SOON, late, soon};
 
 /// More than this nobody has to keep: who sends more does not send what was asked for.
 const MOST: usize = 64 << 20;
@@ -41,20 +41,28 @@ impl Response {
     /// The value of a header's field, whose name is written small here.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
-        fields.find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value))
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        fields.find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value.trim()))
     }
 }
 
 impl Raw {
     /// Connects to a server.
     pub async fn connect(server: &Server) -> Raw {
-        Raw::connect_to(([127, 0, 0, 1], server.port()).into(), None).await
+        Raw::to(&server.address()).await
+    }
+
+    /// Connects to an address and its port, as [`Server::address`] gives it.
+    ///
+    /// # Panics
+    /// When it is none, or nobody accepts the connection.
+    pub async fn to(address: &str) -> Raw {
+        Raw::connect_to(address.parse().expect("it is one"), None).await
     }
 
     /// Connects to a server with so small a buffer that it is soon full when nobody reads.
     pub async fn connect_small(server: &Server) -> Raw {
-        Raw::connect_to(([127, 0, 0, 1], server.port()).into(), Some(4096)).await
+        Raw::connect_to(server.address().parse().expect("it is one"), Some(4096)).await
     }
 
     /// Connects to an address, with a receive buffer of about so many bytes.
@@ -131,16 +139,34 @@ impl Raw {
         count
     }
 
+    /// What has come, and nobody has taken yet.
+    pub fn taken(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.read)
+    }
+
     /// Reads the head of a response, and its body: as many bytes as `Content-Length` says, or chunks
     /// (RFC 9112 §7.1). What has no end that it says, as an event stream, is left to be read.
     pub async fn response(&mut self) -> Response {
         let head = self.until("\r\n\r\n").await;
+        self.rest_of(head).await
+    }
+
+    /// The same, of which the head has come.
+    pub async fn rest_of(&mut self, head: String) -> Response {
         let mut response = Response { head, body: Vec::new() };
         let length = response.header("content-length").and_then(|length| length.parse().ok());
-        response.body = self.exactly(length.unwrap_or(0)).await;
         let is =
             |field: &str, value: &str| response.header(field).is_some_and(|it| it.contains(value));
-        if is("transfer-encoding", "chunked") && !is("content-type", "text/event-stream") {
+        let status = response.status();
+        if is("content-type", "text/event-stream") || matches!(status, ..200 | 204 | 304) {
+            return response;
+        }
+        if let Some(length) = length {
+            response.body = self.exactly(length).await;
+        } else if !is("transfer-encoding", "chunked") {
+            while self.more().await {} // its end is the connection's
+            response.body = std::mem::take(&mut self.read);
+        } else {
             loop {
                 let size = self.until("\r\n").await;
                 let size = usize::from_str_radix(size.trim_end(), 16);
@@ -215,6 +241,7 @@ impl Raw {
         );
         let more = timeout(SOON, self.stream.read_buf(&mut self.read)).await;
         let more = more.unwrap_or_else(|_| {
+            late();
             panic!("nothing more came within {SOON:?}; before it came {:?}", self.seen())
         });
         more.is_ok_and(|count| count > 0)

@@ -18,7 +18,7 @@ pub const MISSING: &str = "there is no redis-server here: apt-get install redis-
 pub struct Redis {
     port: u16,
     folder: PathBuf,
-    fsync: &'static str,
+    options: Vec<String>,
     process: Option<Child>,
 }
 
@@ -29,13 +29,22 @@ impl Redis {
     /// # Panics
     /// When there is no `redis-server` on this machine, or it doesn't answer.
     pub async fn start(durable: bool) -> Redis {
+        let fsync = if durable { "always" } else { "everysec" };
+        Redis::start_with(&["--appendfsync", fsync]).await
+    }
+
+    /// Starts it with these options.
+    ///
+    /// # Panics
+    /// When there is no `redis-server` on this machine, or it doesn't answer.
+    pub async fn start_with(options: &[&str]) -> Redis {
         let free = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = free.local_addr().expect("it is bound").port();
         let folder = env::temp_dir().join(format!("redis-{}-{port}", process::id()));
         fs::create_dir_all(&folder).expect("a folder can be made");
-        let fsync = if durable { "always" } else { "everysec" };
         drop(free);
-        let mut redis = Redis { port, folder, fsync, process: None };
+        let options = options.iter().map(ToString::to_string).collect();
+        let mut redis = Redis { port, folder, options, process: None };
         redis.go_on().await;
         redis
     }
@@ -55,8 +64,8 @@ impl Redis {
     pub async fn go_on(&mut self) {
         let mut command = Command::new("redis-server");
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "yes", "--appendfsync", self.fsync]).arg("--dir");
-        command.arg(&self.folder).stdout(Stdio::null()).kill_on_drop(true);
+        command.args(["--appendonly", "yes"]).args(&self.options).arg("--dir").arg(&self.folder);
+        command.stdout(Stdio::null()).kill_on_drop(true);
         self.process = Some(command.spawn().unwrap_or_else(|why| panic!("{MISSING} ({why})")));
         let answers = async {
             while self.cli(&["PING"]).await != "PONG" {

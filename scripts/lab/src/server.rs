@@ -1,6 +1,7 @@
 //! A server's real binary on a free port: what it prints, what it holds, how it ends.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Write as _;
 use std::panic::panic_any;
 use std::process::{ExitStatus, Output, Stdio};
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
-use crate::time::soon;
+use crate::time::{late, soon, within};
 
 /// The four servers, each named as its crate is.
 pub const SERVERS: [&str; 4] = ["polling", "long-polling", "server-sent-events", "websockets"];
@@ -54,6 +55,8 @@ pub struct Server {
     process: Option<Child>,
     /// The process group that ends with it: where it is somebody else's.
     group: Option<i32>,
+    /// Where `localhost` is: somebody else's server may be at one of its two addresses only.
+    host: &'static str,
     port: u16,
     /// All lines that it printed on stdout, without their ends.
     printed: watch::Receiver<Vec<String>>,
@@ -72,6 +75,7 @@ impl Server {
                 name,
                 process,
                 group,
+                host: V4,
                 port,
                 printed: nothing(),
                 complained: nothing(),
@@ -133,16 +137,22 @@ impl Server {
     async fn spawn_at(name: &str, command: &mut Command, host: &str, port: u16) -> Server {
         let mut server = Server::process_of(name, command);
         let accepts = async {
-            while !accepts(host, port).await {
+            loop {
+                if let Some(host) = accepts(host, port).await {
+                    return host;
+                }
                 let process = server.process.as_mut().expect("it has one");
                 if let Ok(Some(status)) = process.try_wait() {
                     let _ = server.complained.wait_for(|lines| !lines.is_empty()).await;
+                    late(); // another program may have taken its port meanwhile
                     panic!("it ended ({status}); on stderr: {}", server.complained().join(" / "));
                 }
                 sleep(Duration::from_millis(20)).await; // nobody tells when it does
             }
         };
-        soon(&format!("it accepts connections at PORT={port}"), accepts).await;
+        let what = format!("it accepts connections at PORT={port}");
+        let host = within(A_START, &what, accepts).await;
+        server.host = host;
         let says = server.printed.wait_for(|lines| !lines.is_empty());
         let _ = timeout(Duration::from_secs(1), says).await;
         server.port = port;
@@ -165,7 +175,7 @@ impl Server {
         let printed = lines_of(process.stdout.take().expect("it is piped"), false);
         let complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
         let process = Some(process);
-        Server { name: name.into(), process, group, port: 0, printed, complained }
+        Server { name: name.into(), process, group, host: V4, port: 0, printed, complained }
     }
 
     /// Starts a server with this command, and waits until it says where it listens.
@@ -195,22 +205,28 @@ impl Server {
         &self.name
     }
 
-    /// The port that it listens on, at 127.0.0.1.
+    /// The port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
+    /// Its address, as it stands in a URL: 127.0.0.1, unless it listens at `[::1]` only, and its port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// The URL of a path (which begins with `/`) at this server.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://{}{path}", self.address())
     }
 
     /// The same as a WebSocket's URL.
     #[must_use]
     pub fn ws_url(&self, path: &str) -> String {
-        format!("ws://127.0.0.1:{}{path}", self.port)
+        format!("ws://{}{path}", self.address())
     }
 
     fn process(&self) -> &Child {
@@ -268,6 +284,9 @@ impl Server {
             }
         };
         let is_enough = timeout(limit, waiting).await.is_ok();
+        if !is_enough {
+            late();
+        }
         let now = self.open_files();
         assert!(is_enough, "not within {limit:?}: {} has {now} files open", self.name);
     }
@@ -297,7 +316,7 @@ impl Server {
         let status = soon("its end", process.wait()).await.expect("it can be waited for");
         while self.complained.changed().await.is_ok() {} // until all is read
         let complaints = self.complained();
-        let panicked = complaints.iter().any(|line| line.contains("panicked"));
+        let panicked = !is_other() && complaints.iter().any(|line| line.contains("panicked"));
         assert!(!panicked, "{} panicked: {complaints:?}", self.name);
         status
     }
@@ -365,32 +384,58 @@ pub fn command(name: &str) -> Command {
         .env("PORT", port.to_string())
         .env_remove("HOST")
         .env_remove("QUIET")
-        .env_remove("ALLOWED_HOSTS");
+        .env_remove("ALLOWED_HOSTS")
+        .env_remove("PAGES");
     command
 }
 
-/// Whether somebody accepts connections there. Linux says so without one, which would count among
-/// those that a case looks at.
-async fn accepts(host: &str, port: u16) -> bool {
-    let mut tables =
-        ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string).into_iter().flatten();
-    let (end, listens) = (format!(":{port:04X}"), "0A");
+/// How long another server may take to start; an interpreter on a busy machine takes its time.
+const A_START: Duration = Duration::from_secs(100);
+
+const V4: &str = "127.0.0.1";
+const V6: &str = "[::1]";
+
+/// Where somebody accepts connections at this port. Linux says so without one, which would count
+/// among those that a case looks at.
+async fn accepts(host: &str, port: u16) -> Option<&'static str> {
+    let listens = |table: &str, at_any: bool| {
+        let table = fs::read_to_string(table).unwrap_or_default();
+        let end = format!(":{port:04X}");
+        table.lines().any(|line| {
+            let row: Vec<_> = line.split_whitespace().collect();
+            let at = row.get(1).and_then(|at| at.strip_suffix(&end));
+            let is_any = at.is_some_and(|at| at.bytes().all(|digit| digit == b'0'));
+            at.is_some() && row.get(3) == Some(&"0A") && (is_any || !at_any)
+        })
+    };
     if cfg!(target_os = "linux") {
-        return tables.any(|table| {
-            let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-            rows.any(|row| row.len() > 3 && row[1].ends_with(&end) && row[3] == listens)
-        });
+        // Who listens at any address of IPv6 does so at those of IPv4 too.
+        let is_v4 = listens("/proc/net/tcp", false) || listens("/proc/net/tcp6", true);
+        return if is_v4 { Some(V4) } else { listens("/proc/net/tcp6", false).then_some(V6) };
     }
-    TcpStream::connect((host, port)).await.is_ok()
+    let is_there = async |host: &str| TcpStream::connect((host, port)).await.is_ok();
+    if is_there(host).await {
+        return Some(V4);
+    }
+    is_there("::1").await.then_some(V6)
 }
 
-/// A port that is free for now, below those that the system takes for connections (RFC 6335 §6).
+/// The ports that this process has taken for servers. Each is a file's lock: servers are tried side
+/// by side, also by several checks, and one may take a while until it listens.
+static PORTS: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// A port that is free, below those that the system takes for connections (RFC 6335 §6).
 fn free_port() -> u16 {
     // Where there is no IPv6, by IPv4 only.
     let is_free =
         |port: &u16| ["::", "0.0.0.0"].iter().any(|any| TcpListener::bind((*any, *port)).is_ok());
-    let port = (0..1_000).map(|_| rand::random_range(10_000..32_000)).find(is_free);
-    port.expect("there is a free port")
+    let is_ours = |port: &u16| {
+        let file = File::create(env::temp_dir().join(format!("check-port-{port}"))).ok();
+        let file = file.filter(|file| file.try_lock().is_ok());
+        file.map(|file| PORTS.lock().unwrap_or_else(PoisonError::into_inner).push(file)).is_some()
+    };
+    let port = (0..1_000).map(|_| rand::random_range(10_000..32_000));
+    port.filter(is_free).find(is_ours).expect("there is a free port")
 }
 
 /// What a server says that can't start with these variables: it has to end by itself.

@@ -1,22 +1,38 @@
-//! Waiting and chance in a test: nothing hangs, and what was random can be had again.
+//! Waiting in a test: nothing hangs, and who was late says so.
 
-use std::{env, panic::AssertUnwindSafe, pin::Pin, time::Duration};
+use std::{cell::Cell, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::{FutureExt as _, future};
-use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::time::{Instant, timeout};
-
-use crate::server::is_other;
 
 /// For what should happen at once: long enough for a very busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
+
+thread_local! {
+    /// Whether the test that runs on this thread has failed for want of time.
+    static LATE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that what fails now may be the machine's fault, which has other things to do.
+pub fn late() {
+    LATE.set(true);
+}
+
+/// Whether something was late on this thread since this was asked last.
+#[must_use]
+pub fn was_late() -> bool {
+    LATE.replace(false)
+}
 
 /// Waits for something, but not longer than that.
 ///
 /// # Panics
 /// When it has not happened by then.
 pub async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
-    timeout(limit, future).await.unwrap_or_else(|_| panic!("not within {limit:?}: {what}"))
+    timeout(limit, future).await.unwrap_or_else(|_| {
+        late();
+        panic!("not within {limit:?}: {what}")
+    })
 }
 
 /// Waits for what should happen at once.
@@ -54,15 +70,4 @@ pub async fn together(parts: Vec<Part>) {
     });
     let failed: Vec<_> = future::join_all(parts).await.into_iter().flatten().collect();
     assert!(failed.is_empty(), "failed, each for the reason above: {failed:?}");
-}
-
-/// Chance that can be had again: the test prints its seed, and takes one from `SEED`.
-#[must_use]
-pub fn seeded() -> StdRng {
-    let seed = env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(rand::random::<u32>);
-    if !is_other() {
-        eprintln!("to have the same chance again: SEED={seed}");
-    }
-    StdRng::seed_from_u64(seed.into())
 }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The control answers with the round trip in milliseconds, a JSON number; `PUT` sets it. A page of
-//! the same host may ask (any port: that is where the comparison is), no other site's page may.
+//! the same host may ask (any port: that is where the comparison is), no other site's page may: only
+//! those of `ALLOWED_HOSTS`, by which a forwarder calls this machine, as for the servers.
 //!
 //! `--invite ADDRESS PICTURE` lets it answer `GET /invitation` with that address, at which others
 //! find the servers, and `GET /invitation.svg` with that file: the address as a QR code. (Without
@@ -82,6 +83,13 @@ fn parse_rtt(text: &str) -> Result<u64, String> {
     number.ok_or(format!("{text} is no round trip: 0ms to {LONGEST}ms"))
 }
 
+/// Whether this is a name in `ALLOWED_HOSTS`, or below one that begins with a dot.
+fn is_allowed(name: &str) -> bool {
+    let names = env::var("ALLOWED_HOSTS").unwrap_or_default();
+    let is = |one: &str| name == one || (one.starts_with('.') && name.ends_with(one));
+    names.split(',').map(str::trim).filter(|one| !one.is_empty()).any(is)
+}
+
 /// Listens at each address of the host that there is here: `localhost` has two.
 async fn listen(host: &str, port: &str) -> Result<Vec<TcpListener>, String> {
     let failed = |why: &dyn std::fmt::Display| format!("can't listen at port {port}: {why}");
@@ -144,13 +152,15 @@ async fn answer(
     let own = host.as_deref().map(name);
     let page = origin.as_deref().map(|origin| name(origin.split_once("://").map_or("", |it| it.1)));
     let is_local = own.as_deref().is_none_or(|own| {
-        own == "localhost" || own.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
+        let is_address = own.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+        own == "localhost" || is_address || is_allowed(own)
     });
+    let is_own_page = page == own || page.as_deref().is_some_and(is_allowed);
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (status, text) = match method {
         _ if !is_local => ("421 Misdirected Request", "this is localhost".into()),
-        _ if page.is_some() && page != own => ("403 Forbidden", "another site's page".into()),
+        _ if page.is_some() && !is_own_page => ("403 Forbidden", "another site's page".into()),
         "GET" if path.starts_with("/invitation") => match &*invitation {
             Some(it) if path == "/invitation" => ("200 OK", it.address.clone()),
             Some(it) => ("200 OK", fs::read_to_string(&it.picture)?),
@@ -168,7 +178,7 @@ async fn answer(
         },
         _ => ("405 Method Not Allowed", "GET, PUT".into()),
     };
-    let allow = origin.filter(|_| page == own).map_or(String::new(), |origin| {
+    let allow = origin.filter(|_| is_own_page).map_or(String::new(), |origin| {
         format!(
             "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Methods: GET, PUT\r\n\
             Access-Control-Allow-Headers: Content-Type\r\nVary: Origin\r\n"

@@ -81,6 +81,7 @@ fn the_control() {
     command.args(["--rtt", "20ms", "--control", &control.to_string()]);
     let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"); // any file
     command.args(["--invite", "http://192.0.2.1:8001/", picture]);
+    command.env("ALLOWED_HOSTS", "lab.example.org, .app.example.dev");
     command.arg(format!("{line}=127.0.0.1:1")).env_remove("HOST").stdout(Stdio::piped());
     let mut process = command.spawn().expect("it starts");
     let lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
@@ -111,6 +112,19 @@ fn the_control() {
     assert!(picture.contains("Content-Type: image/svg+xml\r\n"), "{picture}");
     assert!(picture.contains("\r\n\r\n[package]"), "{picture}");
     assert!(ask("GET /invitation", &other, "").starts_with("HTTP/1.1 403 "));
+    // Behind a forwarder, the page has its name; the host has it too, or none of it.
+    for name in ["name-8001.app.example.dev", "lab.example.org"] {
+        for host in [&host, &format!("Host: {name}\r\n")] {
+            let answer = ask("GET /", &format!("{host}Origin: https://{name}\r\n"), "");
+            assert!(answer.ends_with("\r\n\r\n300"), "{name}: {answer}");
+            let allows = format!("Access-Control-Allow-Origin: https://{name}\r\n");
+            assert!(answer.contains(&allows), "{name}: {answer}");
+        }
+    }
+    for name in ["app.example.dev", "xlab.example.org", "evilapp.example.dev"] {
+        let answer = ask("GET /", &format!("{host}Origin: https://{name}\r\n"), "");
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{name}: {answer}");
+    }
     for (lines, body, status) in [
         (&other, "0", "403"),
         (&host, "0", "415"),

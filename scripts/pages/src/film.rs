@@ -13,7 +13,7 @@ use png::{BitDepth, BlendOp, ColorType, Compression, Decoder, Encoder, Transform
 const PIXEL: usize = 4;
 
 /// How long a picture stays at least, in milliseconds: the browser needs as long to take one.
-const STAYS: u64 = 250;
+const STAYS: u64 = 350;
 
 /// What was filmed so far: each picture, and when it was taken.
 pub struct Film {

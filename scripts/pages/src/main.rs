@@ -13,6 +13,9 @@ use film::Film;
 /// What the two still pictures may take together, and what the film: a README is also read on a phone.
 const MOST_BYTES: [u64; 2] = [300_000, 1_000_000];
 
+/// Says what is said where the servers are at their usual ports.
+const USUAL_PORT: &str = "document.querySelector('#suggestions .port').textContent = 8003";
+
 /// All four have this message.
 const MEASURED: &str = "[...document.querySelectorAll('#results .this')]
     .every((cell) => /\\d/.test(cell.textContent))";
@@ -47,12 +50,13 @@ async fn comparison(browser: &Browser, file: &Path) {
     let ports = ports.collect::<Vec<_>>().join("&");
     view(browser, 1280, 720).await;
     browser.open(&servers[0].url(&format!("/public/compare/index.html?{ports}"))).await;
+    browser.run(USUAL_PORT, &[]).await;
     for name in SERVERS {
         enter(browser, name).await;
         browser.until("some updates", "document.querySelectorAll('#updates > *').length > 2").await;
         browser.enter_frame(None).await;
     }
-    for text in ["Good morning", "Hello, everybody"] {
+    for text in ["Hello, everybody", "Good morning"] {
         browser.fill("#text", text).await;
         browser.press(&[Key::Enter]).await;
         browser.until("all four are measured", MEASURED).await;
@@ -66,31 +70,37 @@ async fn comparison(browser: &Browser, file: &Path) {
 
 /// One message through four panes, from here and from 300 ms away; then one while a cable is cut, which
 /// is plugged in.
-async fn comparison_film(browser: &Browser, file: &Path) {
+async fn comparison_film(browser: &Browser, target: &Path) {
     const CUT: &str = "server-sent-events";
     let lines = Lines::start().await;
-    view(browser, 1120, 630).await;
+    browser.view(View { width: 1088, height: 612, ..View::default() }).await;
     browser.open(&lines.comparison()).await;
     let slider = "!document.querySelector('#round-trip').disabled";
     browser.until("the slider", slider).await;
+    browser.run(USUAL_PORT, &[]).await;
     for name in SERVERS {
         enter(browser, name).await;
         let connected = "document.querySelector('#status').textContent === 'connected'";
         browser.until("it is connected", connected).await;
+        if name == "polling" {
+            browser.run("document.querySelector('#interval').focus()", &[]).await;
+            browser.press(&[Key::Left; 4]).await; // every 3 s: nobody wants to wait for a film
+            browser.run("document.activeElement.blur()", &[]).await;
+        }
         browser.enter_frame(None).await;
     }
     let mut film = Film::new();
     film.hold(browser, 2).await;
-    send(browser, &mut film, "Hello, everybody").await;
+    send(browser, &mut film, "Good morning").await;
     film.until(browser, "all four have it", MEASURED).await;
-    film.hold(browser, 3).await;
+    film.hold(browser, 2).await;
 
     browser.run("document.querySelector('#round-trip').focus()", &[]).await;
     browser.press(&[Key::End]).await;
     let ticked = "document.querySelector('#suggestions .done')";
     film.until(browser, "it is 300 ms away", ticked).await;
     film.hold(browser, 1).await;
-    send(browser, &mut film, "Hello from far away").await;
+    send(browser, &mut film, "From far away").await;
     film.until(browser, "all four have it", MEASURED).await;
     film.hold(browser, 3).await;
 
@@ -100,7 +110,7 @@ async fn comparison_film(browser: &Browser, file: &Path) {
     browser.click("#cut").await;
     browser.enter_frame(None).await;
     film.hold(browser, 2).await;
-    send(browser, &mut film, "Is anybody missing?").await;
+    send(browser, &mut film, "Who is missing?").await;
     let others = format!(
         "[...document.querySelectorAll('#results tr:not([data-technique={CUT}]) .this')]
             .every((cell) => /\\d/.test(cell.textContent))"
@@ -111,8 +121,8 @@ async fn comparison_film(browser: &Browser, file: &Path) {
     browser.click("#plug").await;
     browser.enter_frame(None).await;
     film.until(browser, "all four have it", MEASURED).await;
-    film.hold(browser, 5).await;
-    film.write(file);
+    film.hold(browser, 4).await;
+    film.write(target);
 }
 
 /// Types a message, is seen to have typed it, and sends it.

@@ -6,8 +6,11 @@ use rand::{Rng as _, RngExt as _};
 
 use lab::client::{Client, idle, newest_id, path, publish, publish_all, request, request_of};
 use lab::raw::Raw;
+use lab::seeded;
 use lab::server::{Server, is_other};
-use lab::time::seeded;
+use tokio::time::timeout;
+
+use super::basic::{listener, reaches};
 
 /// KiB by which a server may grow while strangers try what they like.
 const ROOM: u64 = 64 * 1024;
@@ -122,10 +125,13 @@ pub async fn more_clients_than_files(name: &'static str) {
         body.len()
     );
     sender.send(&message).await;
-    assert_eq!(sender.response().await.status(), 201);
+    assert!(sender.response().await.status() < 300, "before the room is full");
     let mut crowd = Vec::new();
     for _ in 0..300 {
-        let mut client = Raw::connect(&server).await; // the system accepts it, not the server yet
+        // The system accepts it, not the server yet; where few may wait, the system does not either.
+        let address = server.address();
+        let client = timeout(Duration::from_millis(200), Raw::to(&address)).await;
+        let Ok(mut client) = client else { break };
         client.try_send(request(name)).await;
         crowd.push(client);
     }
@@ -135,7 +141,7 @@ pub async fn more_clients_than_files(name: &'static str) {
         assert!([200, 503].contains(&page.status()), "there is such a page: {}", page.head);
     }
     sender.send(&message).await;
-    assert_eq!(sender.response().await.status(), 201);
+    assert!(sender.response().await.status() < 300, "who is connected is served");
     if name == "polling" {
         listener.send(request(name)).await;
     }
@@ -147,10 +153,11 @@ pub async fn more_clients_than_files(name: &'static str) {
 
 /// It answers, has forgotten everybody, and ends as it should; nothing panicked.
 pub async fn assert_well(server: Server, open_files: usize) {
-    let seen = newest_id(&server).await;
-    publish(&server, "it goes on").await;
-    Client::new(&server, seen).texts_until("it goes on").await;
+    reaches(&server, &mut listener(&server).await).await;
+    if is_other() {
+        return; // whether it forgets them, and how it ends, is asked elsewhere
+    }
     server.open_files_until(Duration::from_secs(20), |now| now <= open_files).await;
     let status = server.stop().await; // asserts that it didn't panic
-    assert!(is_other() || status.code() == Some(0), "{status}"); // of others it is asked elsewhere
+    assert_eq!(status.code(), Some(0), "{status}");
 }

@@ -1,45 +1,72 @@
 //! `POST /api/messages`: from client A to client B, and what is no message.
 
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
 use reqwest::{Body, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use lab::client::{Answered as _, Client, Update, message, newest_id, publish};
-use lab::{raw::Raw, server::Server, time::soon};
+use lab::client::{Answered as _, Client, UPGRADE, Update, message, newest_id, path, publish};
+use lab::raw::{Raw, Response};
+use lab::server::{Server, is_other};
+use lab::time::soon;
 
-/// `201` and the update with its id; every client of the server gets the same.
-pub async fn client_a_to_client_b(name: &'static str) {
+use super::basic::{listener, reaches};
+
+/// Whoever listens gets what was sent, and who sent it the same with its id.
+async fn arrive(name: &'static str, rows: Vec<Value>) {
     let server = Server::start(name).await;
     let seen = newest_id(&server).await;
     let mut clients = [(); 3].map(|()| Client::new(&server, seen));
-    let rows = [
-        json!({"update": "Hello"}),
-        json!({"update": "Grüße, 世界 \u{1F30D} \u{2028}"}),
-        json!({"update": "<b>bold</b> & \"quoted\" \\ / \t"}),
-        json!({"update": "two\nlines\n"}),
-        json!({"update": " "}),
-        json!({"update": "\u{0}\u{1b}"}),
+    for row in rows {
+        let response = message(&server, row.to_string()).send().await.answered();
+        assert!(response.status().is_success(), "{} for {row}", response.status());
+        let answer: Value = response.json().await.expect("JSON");
+        for member in ["update", "event"] {
+            assert_eq!(answer[member], row[member], "{member} in the answer to {row}");
+        }
+        let mut update: Update = serde_json::from_value(answer).expect("an update");
+        if name == "server-sent-events" {
+            // To an EventSource, that is the same.
+            update.event = update.event.filter(|event| event != "message");
+            update.update = update.update.replace("\r\n", "\n").replace('\r', "\n");
+        }
+        for client in &mut clients {
+            assert_eq!(client.next().await, update);
+        }
+    }
+}
+
+/// The name comes with the update.
+pub async fn an_event_with_a_name(name: &'static str) {
+    let rows = vec![
         json!({"update": "named", "event": "greeting"}),
         json!({"update": "named", "event": "A-z_0"}),
         json!({"update": "named", "event": "-"}),
         json!({"update": "named", "event": "message"}),
         json!({"update": "named", "event": "Open"}),
         json!({"event": "x".repeat(64), "update": "the other way round"}),
+        json!({"update": "without a name"}),
     ];
-    for mut row in rows {
-        let response = message(&server, row.to_string()).send().await.answered();
-        assert_eq!(response.status(), 201, "{row}");
-        assert_eq!(response.headers()["content-type"], "application/json");
-        let answer: Value = response.json().await.expect("JSON");
-        row["id"] = answer["id"].clone();
-        assert_eq!(answer, row, "the update, and nothing else");
-        let mut update: Update = serde_json::from_value(answer).expect("an update");
-        if name == "server-sent-events" && update.event.as_deref() == Some("message") {
-            update.event = None; // to an EventSource, that is the same
-        }
-        for client in &mut clients {
-            assert_eq!(client.next().await, update);
-        }
-    }
+    arrive(name, rows).await;
+}
+
+/// To the letter.
+pub async fn any_text_arrives(name: &'static str) {
+    let rows = [
+        "Hello",
+        "Grüße, 世界 \u{1F30D} \u{2028}",
+        "<b>bold</b> & \"quoted\" \\ / \t",
+        "two\nlines\n",
+        "\r\n\r",
+        " ",
+        "\u{0}\u{1b}\u{feff}",
+        "data: x",
+        "null",
+        &"é".repeat(2_000),
+    ];
+    arrive(name, rows.map(|text| json!({"update": text})).into()).await;
 }
 
 /// A media type has no big and small letters, and may say the one encoding that JSON has.
@@ -59,10 +86,11 @@ pub async fn json_by_any_of_its_names(name: &'static str) {
     assert_eq!(status_of(&server, Some("application/json"), spaced).await, 201);
 }
 
-/// `400`, why in one line of text, nothing is published, and the server goes on.
+/// `400`, nothing is published, and the server goes on.
 pub async fn bad_messages_are_refused(name: &'static str) {
     let server = Server::start(name).await;
-    let seen = newest_id(&server).await;
+    let mut listener = listener(&server).await;
+    reaches(&server, &mut listener).await;
     let event = |event: &str| json!({"update": "x", "event": event}).to_string().into_bytes();
     let json = Some("application/json");
     let good = br#"{"update":"x"}"#.to_vec();
@@ -151,17 +179,34 @@ pub async fn bad_messages_are_refused(name: &'static str) {
         let what = format!("{kind:?} {:?}", String::from_utf8_lossy(&body));
         let response = post(&server, kind, body).send();
         let response = soon(&what, response).await.answered();
-        assert_why(response, 400, &what).await;
+        assert_eq!(response.status(), 400, "the status for {what}");
     }
 
-    let marker = publish(&server, "it goes on").await;
-    assert_eq!(Client::new(&server, seen).next().await, marker, "none of them was published");
+    let talk = async {
+        loop {
+            publish(&server, "it goes on").await;
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let hear = async {
+        loop {
+            let text = listener.next().await.expect("it goes on");
+            if text == "it goes on" {
+                return;
+            }
+            let is_before = text.starts_with("is somebody there?") || text.starts_with("Real-Time");
+            assert!(is_before, "{text:?} was published, of something that is no message");
+        }
+    };
+    tokio::select! {
+        () = soon("what is published then", hear) => {}
+        () = talk => unreachable!("it goes on"),
+    }
 }
 
 /// `413`, whether the length is said or not; the largest that fits is taken.
 pub async fn at_most_4096_bytes(name: &'static str) {
     let server = Server::start(name).await;
-    let seen = newest_id(&server).await;
     let of_size = |size: usize| format!(r#"{{"update":"{}"}}"#, "x".repeat(size - 13));
     let rows = [(4_095, 201), (4_096, 201), (4_097, 413), (5_000, 413), (100_000, 413)];
     for (size, status) in rows {
@@ -181,32 +226,66 @@ pub async fn at_most_4096_bytes(name: &'static str) {
             connection.try_send(&request).await; // it may say no before all is sent
             let response = connection.response().await;
             assert_eq!(response.status(), status, "{size} bytes: {}", response.head);
-            if status == 413 {
-                let why = String::from_utf8(response.body).expect("it is text");
-                assert_eq!(why.lines().count(), 1, "{why:?}");
-            }
         }
         // The same from an ordinary client.
         let response = message(&server, body).send().await;
         if status == 201 {
-            assert_eq!(response.answered().status(), 201);
+            assert!(response.answered().status().is_success(), "{size} bytes");
         } else if let Ok(response) = response {
-            assert_why(response, 413, "from an ordinary client").await;
+            assert_eq!(response.status(), 413, "{size} bytes, from an ordinary client");
         }
     }
-    let marker = publish(&server, "it goes on").await;
-    let received = Client::new(&server, seen).take(7).await;
-    assert_eq!(received[6], marker, "only those that fit were published");
+    publish(&server, "it goes on").await;
 }
 
-/// The status, and one line of plain text that says why.
-async fn assert_why(response: reqwest::Response, status: u16, what: &str) {
-    assert_eq!(response.status(), status, "{what}");
-    let kind = response.headers().get("content-type").cloned();
-    let kind = kind.unwrap_or_else(|| panic!("{what} is refused without a word"));
-    assert!(kind.as_bytes().starts_with(b"text/plain"), "{what}: {kind:?}");
-    let why = response.text().await.expect("a body");
-    assert_eq!(why.lines().count(), 1, "{what} is refused with {why:?}");
+/// Wherever something is refused with a body. (That ours have one everywhere is tried too.)
+pub async fn why_is_one_line_of_text(name: &'static str) {
+    let server = Server::start(name).await;
+    let own = path(name);
+    let json = "Content-Type: application/json\r\n";
+    let long = format!("{json}Content-Length: 5000\r\n\r\n{}", "x".repeat(5_000));
+    let mut rows = vec![
+        ("POST /api/messages".to_owned(), format!("{json}Content-Length: 1\r\n\r\nx")),
+        ("POST /api/messages".into(), format!("{json}Content-Length: 0\r\n\r\n")),
+        (
+            "POST /api/messages".into(),
+            format!("{json}Content-Length: 13\r\n\r\n{{\"update\":\"\"}}"),
+        ),
+        ("POST /api/messages".into(), "Content-Length: 1\r\n\r\nx".into()),
+        ("POST /api/messages".into(), long),
+        ("DELETE /api/messages".into(), "\r\n".into()),
+        ("GET /nothing/here".into(), "\r\n".into()),
+        ("POST /nothing".into(), "Content-Length: 0\r\n\r\n".into()),
+        (format!("GET {own}?after=x"), "\r\n".into()),
+        (format!("GET {own}?after=x"), format!("{UPGRADE}\r\n")),
+        (format!("PUT {own}"), "Content-Length: 0\r\n\r\n".into()),
+        (format!("GET {own}?after=0"), "Host: evil.example\r\n\r\n".into()),
+        ("GET /websocket".into(), format!("{UPGRADE}Origin: http://other.example\r\n\r\n")),
+    ];
+    if name == "websockets" {
+        rows.push((format!("GET {own}"), "\r\n".into()));
+    }
+    for (request, rest) in rows {
+        let mut client = Raw::connect(&server).await;
+        let host = if rest.starts_with("Host") { "" } else { "Host: localhost\r\n" };
+        client.try_send(format!("{request} HTTP/1.1\r\n{host}{rest}")).await;
+        if !client.any_within(Duration::from_secs(2)).await {
+            continue; // it is held, or the server has gone: others say so
+        }
+        let head = client.until("\r\n\r\n").await;
+        let status = Response { head: head.clone(), body: Vec::new() }.status();
+        if status < 400 {
+            continue;
+        }
+        let response = client.rest_of(head).await;
+        let why = String::from_utf8_lossy(&response.body);
+        assert!(is_other() || !why.is_empty(), "{request} is refused without a word");
+        if !why.is_empty() {
+            let kind = response.header("content-type").unwrap_or("no Content-Type");
+            assert!(kind.starts_with("text/plain"), "{request} is refused with {kind}: {why:?}");
+            assert_eq!(why.trim_end().lines().count(), 1, "{request} is refused with {why:?}");
+        }
+    }
 }
 
 fn post(server: &Server, kind: Option<&str>, body: impl Into<Body>) -> RequestBuilder {

@@ -1,13 +1,16 @@
 //! Whose name and which address: another site's name for this machine is refused, and `localhost`
 //! is listened on wherever a browser looks for it.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, time::Duration};
 
-use tokio::net::TcpStream;
+use lab::soon;
+use tokio::{net::TcpStream, time::sleep};
 
 use lab::client::{UPGRADE, path};
 use lab::raw::{Raw, Response};
 use lab::server::{Server, is_other, refuses_to_start};
+
+use super::start::assert_refused;
 
 /// DNS rebinding: a page whose own name leads here would read and write as if it were ours.
 pub async fn another_sites_name_is_refused(name: &'static str) {
@@ -17,6 +20,10 @@ pub async fn another_sites_name_is_refused(name: &'static str) {
         ("localhost:1", true),
         ("LocalHost:8001", true),
         ("polling.localhost", true),
+        ("localhost.", true),
+        ("localhost.:8001", true),
+        ("polling.localhost.", true),
+        ("127.0.0.1.", true),
         ("127.0.0.1", true),
         ("127.0.0.1:8001", true),
         ("192.168.0.7:8001", true),
@@ -27,12 +34,30 @@ pub async fn another_sites_name_is_refused(name: &'static str) {
         ("localhost.evil.example", false),
         ("evillocalhost", false),
         ("127.0.0.1.evil.example", false),
-        ("localhost@evil.example", false),
         ("null", false),
+        ("localhost..", false),
+        ("evil.example.", false),
+        // What can't be read is nobody's name, wherever it ends.
+        ("evil.example/.localhost", false),
+        ("evil.example\\.localhost", false),
+        ("evil example.localhost", false),
+        ("evil.example:x.localhost", false),
+        ("[::1].localhost", false),
+        ("evil.example@localhost", false),
+        ("localhost:x", false),
+        ("localhost:", true),
+        ("\u{e9}.localhost", false),
     ];
     for (host, passes) in rows {
-        assert_passes(&server, host, passes).await;
+        let is_odd = ["127.0.0.1.", "localhost..", "localhost:"].contains(&host);
+        if !is_odd || !is_other() {
+            assert_passes(&server, host, passes).await; // of these, no sentence speaks
+        }
     }
+    if is_other() {
+        return;
+    }
+    assert_passes(&server, "localhost@evil.example", false).await;
     // The same in the request line, which counts more (RFC 9112 §3.2.2).
     let mut client = Raw::connect(&server).await;
     let request = "POST http://evil.example/api/messages HTTP/1.1\r\nHost: localhost\r\n";
@@ -43,18 +68,80 @@ pub async fn another_sites_name_is_refused(name: &'static str) {
     assert_eq!(client.response().await.status(), 201, "no browser sends no Host");
 }
 
-/// Names of one's own, as behind a proxy.
+/// Names of one's own, as behind a proxy. A dot first stands for all names below.
 pub async fn allowed_names_pass(name: &'static str) {
-    let names = [("ALLOWED_HOSTS", "one.example, Two.Example:80"), ("QUIET", "1")];
+    // That spaces and ports are ignored there, no sentence says.
+    let names = if is_other() {
+        "one.example,two.example,three.example,.four.example"
+    } else {
+        "one.example, Two.Example:80, three.example., .four.example"
+    };
+    let names = [("ALLOWED_HOSTS", names), ("QUIET", "1")];
     let server = Server::start_with(name, &names).await;
     for (host, passes) in [
         ("one.example", true),
         ("TWO.example:8080", true),
         ("localhost", true),
         ("x.one.example", false),
+        ("one.example.", true),
+        ("three.example", true),
+        ("four.example", false),
+        ("a.four.example", true),
+        ("A.b.Four.example.:80", true),
+        ("evilfour.example", false),
     ] {
         assert_passes(&server, host, passes).await;
     }
+}
+
+/// What nobody can ask for is no name: it is told at the start, in one line.
+pub async fn what_can_never_match_is_refused(name: &'static str) {
+    for names in [
+        "https://one.example",
+        "one.example/",
+        "*",
+        "*.example",
+        " ",
+        "one.example two.example",
+        "one.example,,two.example",
+        "one.example,",
+        "one..example",
+        "..example",
+        ".",
+        "b\u{fc}cher.example",
+        "user@one.example",
+        "one.example:port",
+    ] {
+        assert_refused(name, &[("ALLOWED_HOSTS", names), ("PORT", "0")], "").await;
+    }
+}
+
+/// The body says which name was asked for, and what admits it; stderr too, once for each name, but
+/// not for as many as strangers like.
+pub async fn the_name_that_was_asked_for_is_said(name: &'static str) {
+    let names = [("ALLOWED_HOSTS", "one.example"), ("QUIET", "1")];
+    let server = Server::start_with(name, &names).await;
+    for _ in 0..3 {
+        let answer = ask(&server, "two.example:8001", "POST /api/messages", MESSAGE).await;
+        let why = String::from_utf8_lossy(&answer.body);
+        assert!(why.contains("the name two.example"), "{why}");
+        assert!(why.contains("ALLOWED_HOSTS=one.example,two.example"), "{why}");
+    }
+    let answer = ask(&server, "$(reboot).example", "POST /api/messages", MESSAGE).await;
+    assert_eq!(answer.status(), 421, "{}", answer.head);
+    assert!(!String::from_utf8_lossy(&answer.body).contains("reboot"), "nobody is to type that");
+    for number in 0..100 {
+        ask(&server, &format!("n{number}.example"), "POST /api/messages", MESSAGE).await;
+    }
+    soon("the names on stderr", async {
+        while server.complained().len() < 20 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let complained = server.complained();
+    assert_eq!(complained.len(), 20, "{complained:?}");
+    assert_eq!(complained.iter().filter(|line| line.contains("name two.example;")).count(), 1);
 }
 
 /// For a class, `HOST=0.0.0.0`: every name passes, unless some are named.
@@ -77,14 +164,15 @@ fn first_line(head: &str) -> &str {
 
 /// Reading, writing and, with WebSockets, opening one.
 async fn assert_passes(server: &Server, host: &str, passes: bool) {
-    let right = |status: u16| if passes { status < 300 } else { status == 421 };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+    let (bare, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let is_read = bare.chars().all(is_name) && port.chars().all(|c| c.is_ascii_digit());
+    // What can't be read is a bad request, too (RFC 9112 §3.2).
+    let refused = |status| status == 421 || is_other() && !is_read && status == 400;
+    let right = |status: u16| if passes { status < 300 } else { refused(status) };
     let gets = |answer: &Response| format!("Host: {host} gets {}", first_line(&answer.head));
     let answer = ask(server, host, "POST /api/messages", MESSAGE).await;
     assert!(right(answer.status()), "{}", gets(&answer));
-    if !passes {
-        let why = String::from_utf8_lossy(&answer.body);
-        assert_eq!(why.lines().count(), 1, "Host: {host} is refused with {why:?}");
-    }
     let own = format!("GET {}?after=0", path(server.name()));
     if server.name() != "websockets" {
         let answer = ask(server, host, &own, "\r\n").await;
@@ -116,7 +204,8 @@ pub async fn localhost_is_two_addresses(name: &'static str) {
     }
     let server = Server::start(name).await;
     for address in ["127.0.0.1", "::1"] {
-        TcpStream::connect((address, server.port())).await.expect("it listens at both");
+        let there = TcpStream::connect((address, server.port())).await;
+        assert!(there.is_ok(), "nobody listens at {address}, which localhost may mean");
     }
     // Another program has one of them: a browser could speak to that one.
     let taken = TcpListener::bind("[::1]:0").expect("there is a free port");
@@ -125,5 +214,5 @@ pub async fn localhost_is_two_addresses(name: &'static str) {
     let complaint = String::from_utf8_lossy(&refusal.stderr);
     assert!(!refusal.status.success(), "it listens at the other one only");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
-    assert!(complaint.contains(&format!("PORT={port}")), "{complaint}");
+    assert!(complaint.contains(&port), "the port {port} is taken at ::1; it says: {complaint}");
 }

@@ -1,32 +1,86 @@
 //! What only `server-sent-events` has on the wire.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use lab::client::{
-    Answered as _, Client, events_of, message, newest_id, publish, request_of, update_of,
-};
-use lab::{Raw, Server, Update, soon};
+use lab::client::{Answered as _, Client, message, newest_id, path, publish, publish_all};
+use lab::server::is_other;
+use lab::time::{late, within};
+use lab::{Server, Update, soon};
 use rand::RngExt as _;
 use reqwest::Response;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+
+use super::stream::Stream;
 
 const PATHS: [&str; 2] = ["/server-sent-events", "/events"];
+/// A stream begins with such a line; the number has four digits.
+const RETRY: &str = "retry: NNNN\n\n";
+const RETRY_END: &str = "\n\n";
 
-/// To the byte, just before the oldest kept, and without an id: a browser keeps the one it has.
+/// Told before the oldest kept, so that every client hears it, which needs data; and without an id:
+/// from that one a browser would resume.
 pub async fn a_gap_is_an_event(name: &'static str) {
     let server = Server::start(name).await;
-    for query in ["?after=1", ""] {
-        let mut client = Raw::connect(&server).await;
-        let path = format!("/events{query}");
-        let resumes = if query.is_empty() { "Last-Event-ID: 1\r\n" } else { "" };
-        client.send(request_of("server-sent-events", &path, resumes)).await;
-        client.until("retry: 1000\n\n\r\n").await;
-        let gap = "event: gap\ndata: some updates are no longer kept\n\nid: ";
-        let chunk = client.until("data: Real-Time Update 1\n\n").await;
-        assert!(chunk.contains(gap), "{chunk:?}");
+    let seen = newest_id(&server).await;
+    let sent = publish_all(&server, (1..=1_003).map(|number| format!("message {number}"))).await;
+    let seen = seen.to_string();
+    for resumes in [true, false] {
+        let (query, last) =
+            if resumes { (String::new(), Some(&*seen)) } else { (format!("?after={seen}"), None) };
+        let mut stream = Stream::open(&server, &format!("{}{query}", path(name)), last).await;
+        let gap = loop {
+            let block = stream.block().await;
+            if block.data().is_some() || block.get("event").is_some() {
+                break block;
+            }
+        };
+        let how = if resumes { "by Last-Event-ID" } else { "by after" };
+        assert_eq!(gap.get("event"), Some("gap"), "the first event for who misses some, {how}");
+        assert!(gap.data().is_some(), "without data no client hears of the event gap");
+        assert_eq!(gap.get("id"), None, "the id of the event gap, from which a browser resumes");
+        let first = stream.event().await.data().unwrap_or_default();
+        assert_eq!(first, sent[3].update, "the oldest kept comes behind the event gap");
     }
+}
+
+/// First how long a browser waits before it comes back; and each event has its update's id.
+pub async fn retry_and_ids(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut stream = Stream::open(&server, path(name), None).await;
+    let (mut retry, mut heard) = (None, 0);
+    for number in 0..20 {
+        let sent = publish(&server, &format!("number\n{number}")).await;
+        let comes = async {
+            loop {
+                let block = stream.block().await;
+                if heard == 0
+                    && let Some(said) = block.get("retry")
+                {
+                    retry = Some(said.to_owned());
+                }
+                let Some(text) = block.data() else { continue };
+                if text == sent.update {
+                    return block.get("id").map(ToOwned::to_owned);
+                }
+            }
+        };
+        // Until the stream is there, nothing comes.
+        if let Ok(id) = timeout(Duration::from_secs(1), comes).await {
+            let id = id.expect("an event has no id");
+            assert_eq!(id, sent.id.to_string(), "the id of an event");
+            heard += 1;
+        }
+        if heard == 3 {
+            let retry = retry.as_deref().and_then(|retry| retry.parse::<u64>().ok());
+            let is_right = retry.is_some_and(|retry| (1_000..=3_000).contains(&retry));
+            assert!(is_right, "the field retry before the first event: {retry:?}");
+            return;
+        }
+    }
+    late();
+    panic!("of twenty updates came {heard}");
 }
 
 /// Every byte of it, and the headers that say what it is.
@@ -51,7 +105,7 @@ pub async fn the_stream_to_the_byte(name: &'static str) {
         (json!({"update": "\u{feff}\u{2028}\u{85}\u{0}"}), "data: \u{feff}\u{2028}\u{85}\u{0}\n"),
         (json!({"update": "x", "event": "e"}), "event: e\ndata: x\n"),
     ];
-    let mut expected = "retry: 1000\n\n".to_string();
+    let mut expected = String::new();
     for (row, fields) in rows {
         let update: Update = message(&server, row.to_string())
             .send()
@@ -67,14 +121,38 @@ pub async fn the_stream_to_the_byte(name: &'static str) {
         expected += "\n";
     }
     for path in PATHS {
-        let mut response = get(&server, &format!("{path}?after={seen}"), None).await;
+        let mut response = get(&server, &format!("{path}?after={seen}")).await;
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let buffering = response.headers().get("x-accel-buffering");
         assert_eq!(buffering.and_then(|it| it.to_str().ok()), Some("no"), "X-Accel-Buffering");
         assert!(!response.headers().contains_key("content-encoding"));
-        let received = read(&mut response, expected.len()).await;
-        assert_eq!(String::from_utf8_lossy(&received), expected);
+        let received = read(&mut response, RETRY.len() + expected.len()).await;
+        let received = String::from_utf8_lossy(&received);
+        assert_eq!(retry_of(&received).1, expected);
     }
+}
+
+/// In milliseconds, and what comes behind it.
+fn retry_of(stream: &str) -> (u64, &str) {
+    let rest = stream.strip_prefix("retry: ").and_then(|rest| rest.split_once(RETRY_END));
+    let (digits, rest) = rest.unwrap_or_else(|| panic!("no retry: at the beginning: {stream:?}"));
+    (digits.parse().unwrap_or_else(|_| panic!("no number: {stream:?}")), rest)
+}
+
+/// Between one and three seconds, at random: a thousand streams that lost their server would come
+/// back in the same instant.
+pub async fn each_stream_has_its_own_retry(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut all = BTreeSet::new();
+    for _ in 0..20 {
+        let mut stream = Stream::open(&server, path(name), None).await;
+        publish(&server, "something").await; // some say it with the first event only
+        let retry = stream.block().await.get("retry").map(ToOwned::to_owned);
+        all.insert(retry);
+    }
+    // A client can live with it; whoever serves a thousand of them can't.
+    super::but_only(all.len() > 10, "many of its streams have the same retry");
+    assert!(is_other() || all.len() > 10, "of 20 streams, these only: {all:?}");
 }
 
 /// What a browser says by itself wins over what its page said first, unless it is no id.
@@ -83,7 +161,7 @@ pub async fn where_it_resumes(name: &'static str) {
     let one = publish(&server, "one").await.id.to_string();
     let two = publish(&server, "two").await.id.to_string();
     publish(&server, "three").await;
-    let all: &[&str] = &["Real-Time Update 1", "one", "two", "three"];
+    let all: &[&str] = &["", "one", "two", "three"]; // what the server made first, whatever it says
     let beyond = "9".repeat(30);
     let rows: [(Option<&str>, Option<&str>, &[&str]); _] = [
         (None, None, &[]),
@@ -105,19 +183,20 @@ pub async fn where_it_resumes(name: &'static str) {
     for (row, (last_event_id, after, texts)) in rows.into_iter().enumerate() {
         for path in PATHS {
             let query = after.map_or(String::new(), |after| format!("?after={after}"));
-            let mut events =
-                events_of(get(&server, &format!("{path}{query}"), last_event_id).await);
+            let mut stream = Stream::open(&server, &format!("{path}{query}"), last_event_id).await;
             let now = format!("now {row} {path}"); // the response has begun: this is new to it
             publish(&server, &now).await;
             let mut received = Vec::new();
             while received.last() != Some(&now) {
-                let event = soon("an event", events.next()).await.expect("no end");
-                received.push(update_of(event.expect("no failure")).expect("an update").update);
+                received.push(stream.event().await.data().unwrap_or_default());
             }
             if texts.is_empty() {
                 assert_eq!(received, [now], "from now on");
             }
             received.retain(|text| !text.starts_with("now"));
+            if let Some(first) = received.first_mut().filter(|_| texts.len() == all.len()) {
+                first.clear();
+            }
             assert_eq!(received, texts, "Last-Event-ID {last_event_id:?}, after {after:?}");
         }
     }
@@ -165,32 +244,30 @@ pub async fn any_text_comes_back_as_itself(name: &'static str) {
     }
 }
 
-/// Counted from the last thing that was said, and again.
+/// Counted from the last thing that was said, and again. What comes earlier harms nobody, and what it
+/// says nobody reads.
 pub async fn a_comment_after_15_seconds_of_silence(name: &'static str) {
-    const COMMENT: &str = ": keep-alive\n\n";
     let server = Server::start(name).await;
-    let mut response = get(&server, "/events", None).await;
-    read(&mut response, "retry: 1000\n\n".len()).await;
+    let mut stream = Stream::open(&server, path(name), None).await;
     sleep(Duration::from_secs(3)).await;
-    let start = Instant::now();
-    let update = publish(&server, "x").await;
-    let event = format!("id: {}\ndata: x\n\n", update.id);
-    assert_eq!(read(&mut response, event.len()).await, event.as_bytes());
-    for silence in [15, 30].map(Duration::from_secs) {
-        let comment = read(&mut response, COMMENT.len()).await;
-        assert_eq!(String::from_utf8_lossy(&comment), COMMENT);
+    let hear = async { while stream.event().await.data().as_deref() != Some("x") {} };
+    tokio::join!(publish(&server, "x"), hear);
+    for _ in 0..2 {
+        let start = Instant::now();
+        let comment = within(Duration::from_secs(40), "a comment", stream.block_whenever()).await;
         let took = start.elapsed();
-        assert!(took >= silence, "after {took:?} already");
+        let comment = comment.get("").map(ToOwned::to_owned);
+        assert!(comment.is_some(), "what comes into the silence is no comment");
+        super::but_only(comment.as_deref() == Some("keep-alive"), "its comment is another one");
+        if took > Duration::from_secs(16) {
+            late();
+            assert!(took < Duration::from_secs(20), "a comment came after {took:?} of silence");
+        }
     }
 }
 
-async fn get(server: &Server, path: &str, last_event_id: Option<&str>) -> Response {
-    let request = reqwest::Client::new().get(server.url(path));
-    let request = last_event_id.into_iter().fold(request, |request, id| {
-        let id = reqwest::header::HeaderValue::from_bytes(id.as_bytes()).expect("it may be sent");
-        request.header("Last-Event-ID", id)
-    });
-    let response = soon("an answer", request.send()).await.answered();
+async fn get(server: &Server, path: &str) -> Response {
+    let response = lab::client::get(server, path).await;
     assert_eq!(response.status(), 200);
     response
 }

@@ -1,13 +1,16 @@
 //! What only `websockets` has on the wire.
 
-use std::fmt;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use std::{collections::BTreeSet, fmt};
 
-use lab::client::{Client, Socket, UPGRADE, newest_id, open_socket, publish};
+use lab::client::{Client, Socket, UPGRADE, newest_id, open_socket, publish, publish_all};
 use lab::raw::{Raw, frame, frame_header};
 use lab::server::is_other;
-use lab::{Server, Update, soon};
+use lab::time::{late, soon, within};
+use lab::{Server, Update};
+use serde_json::{Value, json};
 
 use super::hostile::assert_well;
 use futures_util::{SinkExt as _, StreamExt as _, future};
@@ -15,7 +18,6 @@ use nix::{sys::signal, sys::signal::Signal, unistd::Pid};
 use rand::{Rng as _, RngExt as _};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout};
-use tokio::time::sleep_until;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
@@ -30,24 +32,39 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// RFC 6455 §1.3, to the byte, at both paths.
+/// RFC 6455 §1.3, at the address by which all other cases ask.
 pub async fn the_handshake(name: &'static str) {
+    handshake_at(name, "/websocket").await;
+}
+
+/// At the other one too.
+pub async fn the_handshake_at_the_root(name: &'static str) {
+    handshake_at(name, "/").await;
+}
+
+async fn handshake_at(name: &'static str, path: &str) {
     let server = Server::start(name).await;
-    for path in ["/", "/websocket", "/?after=0", "/websocket?after=0"] {
+    for query in ["", "?after=0"] {
+        let path = format!("{path}{query}");
         let mut client = Raw::connect(&server).await;
         client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n")).await;
         let response = client.response().await;
-        assert!(response.head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
-        assert_eq!(response.header("upgrade"), Some("websocket"));
-        assert!(response.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("upgrade")));
+        let is_open = response.head.starts_with("HTTP/1.1 101 ");
+        assert!(is_open, "a handshake at {path} is answered by {}", response.head);
+        for (field, value) in [("upgrade", "websocket"), ("connection", "upgrade")] {
+            let said = response.header(field).unwrap_or_default().to_ascii_lowercase();
+            let is_said = said.split(',').any(|word| word.trim() == value);
+            assert!(is_said, "{field}: {said:?} in the answer to a handshake at {path}");
+        }
         assert_eq!(response.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         assert_eq!(response.header("sec-websocket-protocol"), None, "none was asked for");
         assert_eq!(response.header("sec-websocket-extensions"), None);
     }
     let big = UPGRADE.replace("websocket\r\n", "WebSocket\r\n");
-    assert_eq!(status(&server, "GET /websocket", &big).await, 101);
+    let request = format!("GET {path}");
+    assert_eq!(status(&server, &request, &big).await, 101, "Upgrade: WebSocket");
     let with_more = UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade");
-    assert_eq!(status(&server, "GET /websocket", &with_more).await, 101, "as Firefox says it");
+    assert_eq!(status(&server, &request, &with_more).await, 101, "as Firefox says it");
 }
 
 /// `400` or `426` where it is none; another method is `404` or `405`.
@@ -80,7 +97,7 @@ pub async fn no_handshake(name: &'static str) {
         let status = status(&server, "GET /websocket", &lines).await;
         assert!([400, 426].contains(&status), "{status} for {lines}");
     }
-    for method in ["POST", "PUT", "DELETE"] {
+    for method in ["POST", "PUT", "DELETE"].into_iter().filter(|_| !is_other()) {
         let lines = format!("{UPGRADE}Content-Length: 0\r\n");
         let status = status(&server, &format!("{method} /websocket"), &lines).await;
         assert!([404, 405].contains(&status), "{status} for {method}");
@@ -121,6 +138,12 @@ pub async fn another_sites_page_is_refused(name: &'static str) {
         ("localhost:8004", "Origin: http://other.example\r\nOrigin: http://localhost\r\n", 403),
     ];
     for (host, origin, expected) in rows {
+        // No sentence says that another port's page is the same site, nor what two of them mean.
+        let same = origin.strip_prefix("Origin: http://").map(str::trim_end);
+        let is_same = same.is_none_or(|same| same.eq_ignore_ascii_case(host));
+        if is_other() && (expected == 101 && !is_same || origin.matches("Origin").count() > 1) {
+            continue;
+        }
         for path in ["/", "/websocket"] {
             let mut client = Raw::connect(&server).await;
             let lines = format!("Host: {host}\r\n{UPGRADE}{origin}");
@@ -137,24 +160,27 @@ pub async fn an_update_is_json(name: &'static str) {
     let mut text = handshaken(&server, "", "").await;
     let mut json = handshaken(&server, "", "Sec-WebSocket-Protocol: json\r\n").await;
     let mut either = handshaken(&server, "", "Sec-WebSocket-Protocol: chat, json\r\n").await;
-    let mut other = handshaken(&server, "", "Sec-WebSocket-Protocol: chat\r\n").await;
     for length in [1, 125, 126, 127, 4_000] {
-        let update = publish(&server, &"x".repeat(length)).await;
-        let expected = Frame(TEXT, update.update.clone().into_bytes());
-        assert_eq!(received(&mut text).await, expected);
-        assert_eq!(received(&mut other).await, expected, "it has no such subprotocol");
-        let expected = Frame(TEXT, serde_json::to_vec(&update).expect("JSON"));
-        assert_eq!(received(&mut json).await, expected);
-        assert_eq!(received(&mut either).await, expected);
+        let text_sent = "x".repeat(length);
+        let update = publish(&server, &text_sent).await;
+        assert_eq!(own(&mut text).await, Frame(TEXT, text_sent.clone().into_bytes()));
+        for client in [&mut json, &mut either] {
+            let Frame(first, payload) = own(client).await;
+            let came: Value = serde_json::from_slice(&payload).unwrap_or_default();
+            let is_it = first == TEXT && came["id"] == update.id && came["update"] == text_sent;
+            assert!(is_it, "with the subprotocol json comes {}", Frame(first, payload).said());
+        }
     }
 }
 
 /// The server says which subprotocol it speaks, if it is the one it knows.
 pub async fn the_subprotocol(name: &'static str) {
     let server = Server::start(name).await;
-    for (asked, spoken) in
-        [("json", Some("json")), ("chat,json", Some("json")), ("chat", None), ("JSON", None)]
-    {
+    let mut rows = vec![("json", Some("json")), ("chat,json", Some("json"))];
+    if !is_other() {
+        rows.extend([("chat", None), ("JSON", None)]); // it may refuse these as well
+    }
+    for (asked, spoken) in rows {
         let mut client = Raw::connect(&server).await;
         let lines = format!("Sec-WebSocket-Protocol: {asked}\r\n");
         client.send(lab::client::request_of("websockets", "/websocket", &lines)).await;
@@ -170,48 +196,51 @@ pub async fn where_it_begins(name: &'static str) {
     let seen = newest_id(&server).await;
     publish(&server, "one").await;
     publish(&server, "two").await;
-    for path in ["/", "/websocket"] {
+    let path = "/websocket";
+    for round in 1..=2 {
         let mut from_now = socket(&server, path).await;
         let mut resumed = socket(&server, &format!("{path}?after={seen}")).await;
         let now = publish(&server, "now").await;
         assert_eq!(text(&mut from_now).await, now.update);
         for expected in ["one", "two", "now"] {
             assert_eq!(text(&mut resumed).await, expected);
-            if path == "/websocket" && expected == "two" {
+            if round == 2 && expected == "two" {
                 assert_eq!(text(&mut resumed).await, "now", "from the round before");
             }
         }
     }
 }
 
-/// A text message is printed and is an update for everyone, its sender included.
-pub async fn a_message_is_for_everyone(name: &'static str) {
+/// One line for each. (Its control characters are escaped, in whatever way.)
+pub async fn a_message_is_printed(name: &'static str) {
     let mut server = Server::start(name).await;
-    let seen = newest_id(&server).await;
-    let mut sender = socket(&server, "/").await;
-    let mut listener = socket(&server, "/websocket").await;
-    for message in ["Hello", " ", "<b>\u{1F30D}</b>", "two\nlines"] {
+    let mut sender = socket(&server, "/websocket").await;
+    for (message, begin, end) in [
+        ("Hello", "Hello", "Hello"),
+        ("<b>\u{1F30D}</b>", "<b>", "</b>"),
+        ("two\nlines", "two\\", "lines"),
+    ] {
         sender.send(Message::text(message)).await.expect("it is open");
-        assert_eq!(text(&mut sender).await, message);
-        assert_eq!(text(&mut listener).await, message);
-        let line = format!("Received message => {}", message.replace('\n', "\\n"));
-        soon("the line", server.prints(|printed| printed == line)).await;
+        let is_it = |printed: &str| {
+            let text = printed.strip_prefix("Received message => ");
+            text.is_some_and(|text| text.starts_with(begin) && text.ends_with(end))
+        };
+        soon(&format!("it prints: Received message => {message:?}"), server.prints(is_it)).await;
     }
-    let mut json = Client::new(&server, seen);
-    assert_eq!(json.next().await.update, "Hello", "with an id, as any update");
-
-    // An empty one is ignored: what comes next is the one after it.
+    if is_other() {
+        return;
+    }
     sender.send(Message::text("")).await.expect("it is open");
     sender.send(Message::text("after it")).await.expect("it is open");
-    assert_eq!(text(&mut listener).await, "after it");
     soon("the line", server.prints(|line| line == "Received message => after it")).await;
     assert!(!server.printed().iter().any(|line| line == "Received message => "));
+    assert!(server.printed().iter().any(|line| line == "Received message => two\\nlines"));
 }
 
 /// No message can forge a line, or play with the terminal.
 pub async fn one_line_for_one_thing(name: &'static str) {
     let mut server = Server::start(name).await;
-    let mut sender = socket(&server, "/").await;
+    let mut sender = socket(&server, "/websocket").await;
     let evil = "a\nSENT: forged\r\nReceived message => forged\u{1b}[2J\u{7f}\u{85}\u{9b}\0\t\u{8}\u{2028}\
         \u{2029}\u{202e}\u{2066}\u{200f}\u{61c}\u{e9}\u{1f30d}\u{fe0f}z";
     sender.send(Message::text(evil)).await.expect("it is open");
@@ -219,6 +248,14 @@ pub async fn one_line_for_one_thing(name: &'static str) {
     sender.send(Message::text("the end")).await.expect("it is open");
     soon("the line", server.prints(|line| line.ends_with("the end"))).await;
     let printed = server.printed();
+    let mut own = printed.iter().filter(|line| line.contains("forged"));
+    let line = own.next().map_or("", String::as_str);
+    assert!(own.next().is_none(), "one message leads to several lines: {printed:?}");
+    assert!(line.starts_with("Received message => a"), "{printed:?}");
+    assert!(line.ends_with('z') && !line.chars().any(char::is_control), "{printed:?}");
+    if is_other() {
+        return;
+    }
     assert_eq!(printed.len(), 4, "{printed:?}");
     assert!(printed[2].starts_with("Received message => a\\nSENT: forged\\r\\nReceived"));
     assert!(printed[2].ends_with('z') && printed[2].contains("\\u{1b}[2J"), "{printed:?}");
@@ -247,12 +284,15 @@ pub async fn nobody_reads_stdout(name: &'static str) {
         if let Some(number) = line.strip_prefix("Received message => ") {
             assert_eq!(number.trim_end().len(), 4_000, "{line:?}");
             printed.push(number[..4].parse::<usize>().expect("a number"));
-        } else if let Some(count) = line.strip_prefix('(') {
-            left_out += count.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0);
+        } else if !line.starts_with("SENT: ") {
+            let mut numbers =
+                line.split(|it: char| !it.is_ascii_digit()).filter(|it| !it.is_empty());
+            left_out += numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0);
         }
     }
     assert_eq!(printed.len() + left_out, MESSAGES, "each is printed, or counted");
-    assert!(left_out > 0 && printed.is_sorted(), "{left_out} left out, of {printed:?}");
+    assert!(is_other() || left_out > 0, "a pipe holds less");
+    assert!(printed.is_sorted(), "{printed:?}");
 }
 
 /// Nor does it hold the end: within two seconds, as always. A busy machine may have three tries.
@@ -274,6 +314,7 @@ pub async fn nobody_reads_stdout_at_the_end(name: &'static str) {
             return;
         }
     }
+    late();
     panic!("more than two seconds, each time: {took:?}");
 }
 
@@ -286,23 +327,26 @@ async fn printing_into_a_pipe(name: &str) -> (Child, BufReader<ChildStdout>, Soc
     let mut line = String::new();
     soon("the first line", stdout.read_line(&mut line)).await.expect("a line");
     let port = line.trim().rsplit(':').next().expect("a port").to_owned();
-    let address = format!("127.0.0.1:{port}/?after=0");
-    let mut socket = soon("a WebSocket", open_socket(&address, false)).await.expect("open");
-    assert_eq!(text(&mut socket).await, "Real-Time Update 1");
+    let address = format!("127.0.0.1:{port}/websocket");
+    let socket = soon("a WebSocket", open_socket(&address, false)).await.expect("open");
     (process, stdout, socket)
 }
 
-/// Some updates are no longer kept: told where every frame is JSON, just before the oldest kept.
+/// Some updates are no longer kept: told where every frame is JSON, just before the oldest kept; to
+/// who gets bare texts it can't be told.
 pub async fn a_gap_is_a_frame(name: &'static str) {
     let server = Server::start(name).await;
-    let kept = publish(&server, "kept").await;
-    let mut json = handshaken(&server, "?after=1", "Sec-WebSocket-Protocol: json\r\n").await;
-    assert_eq!(received(&mut json).await, Frame(TEXT, br#"{"gap":true}"#.to_vec()));
-    let first: Update = serde_json::from_slice(&received(&mut json).await.1).expect("JSON");
-    assert_eq!(first.update, "Real-Time Update 1");
-    let mut text = handshaken(&server, "?after=1", "").await;
-    assert_eq!(received(&mut text).await, Frame(TEXT, b"Real-Time Update 1".to_vec()));
-    assert_eq!(received(&mut text).await, Frame(TEXT, kept.update.into_bytes()));
+    let seen = newest_id(&server).await;
+    let sent = publish_all(&server, (1..=1_003).map(|number| format!("message {number}"))).await;
+    let query = format!("?after={seen}");
+    let mut json = handshaken(&server, &query, "Sec-WebSocket-Protocol: json\r\n").await;
+    let first: Value = serde_json::from_slice(&received(&mut json).await.1).unwrap_or_default();
+    assert_eq!(first, json!({"gap": true}), "the first frame for who misses some");
+    let next: Update = serde_json::from_slice(&received(&mut json).await.1).expect("an update");
+    assert_eq!(next, sent[3], "the oldest kept comes behind the frame of the gap");
+    let mut text = handshaken(&server, &query, "").await;
+    let first = received(&mut text).await;
+    assert_eq!(first, Frame(TEXT, sent[3].update.clone().into_bytes()), "without json");
 }
 
 /// A ping gets its pong, with what it said.
@@ -314,29 +358,31 @@ pub async fn a_ping_gets_its_pong(name: &'static str) {
         client.send(frame(PING, payload)).await;
         assert_eq!(received(&mut client).await, Frame(PONG, payload.to_vec()));
     }
-    // Also between two fragments.
-    let bytes = [frame(TEXT_BEGINS, b"to"), frame(PING, b"?"), frame(GOES_ON_AND_ENDS, b"gether")];
-    client.send(bytes.concat()).await;
-    assert_eq!(received(&mut client).await, Frame(PONG, b"?".to_vec()));
-    assert_eq!(received(&mut client).await, Frame(TEXT, b"together".to_vec()));
 }
 
-/// A close gets its close, and then the connection ends.
+/// A close gets its close, with its code, and then the connection ends.
 pub async fn a_close_gets_its_close(name: &'static str) {
     let server = Server::start(name).await;
-    let before = server.open_files();
     let rows = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];
     let with_reason = |code: &u16| [&code.to_be_bytes()[..], b"as you like"].concat();
     let mut rows: Vec<_> = rows.iter().map(|code| (Some(*code), with_reason(code))).collect();
     rows.push((Some(1000), u16::to_be_bytes(1000).into()));
     rows.push((None, Vec::new()));
-    future::join_all(rows.into_iter().map(async |(code, payload)| {
+    let tried = rows.iter().map(async |(_, payload)| {
         let mut client = handshaken(&server, "", "").await;
-        client.send(frame(CLOSE, &payload)).await;
+        client.send(frame(CLOSE, payload)).await;
+        closed(client).await
+    });
+    let came = future::join_all(tried).await;
+    for ((code, payload), came) in rows.into_iter().zip(came) {
         let payload = String::from_utf8_lossy(&payload).into_owned();
-        assert_eq!(closed(client).await, Ok(code), "after a close with {payload:?}");
-    }))
-    .await;
+        // Without a code, the answer may have one (RFC 6455 §5.5.1).
+        let is_right = came == Ok(code) || code.is_none() && came == Ok(Some(1000));
+        assert!(is_right, "a close with {payload:?} is answered by {came:?}");
+    }
+    if is_other() {
+        return;
+    }
 
     // What comes behind it is no message.
     let seen = newest_id(&server).await;
@@ -346,6 +392,7 @@ pub async fn a_close_gets_its_close(name: &'static str) {
     let marker = publish(&server, "a marker").await;
     assert_eq!(Client::new(&server, seen).next().await, marker);
 
+    let before = server.open_files();
     let mut client = socket(&server, "/").await;
     let bye = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
     client.close(Some(bye)).await.expect("it is open");
@@ -374,10 +421,14 @@ pub async fn messages_in_pieces(name: &'static str) {
         (vec![frame(TEXT_BEGINS, b"a"), frame(GOES_ON_AND_ENDS, b"")], "a"),
         (vec![frame(TEXT_BEGINS, b"\xf0\x9f"), frame(GOES_ON_AND_ENDS, b"\x8c\x8d")], "\u{1F30D}"),
         (vec![masked(TEXT, b"masked", [1, 2, 3, 255])], "masked"),
+        (
+            vec![frame(TEXT_BEGINS, b"to"), frame(PING, b"?"), frame(GOES_ON_AND_ENDS, b"gether")],
+            "together",
+        ),
     ];
     for (frames, expected) in &rows {
         client.send(frames.concat()).await;
-        let Frame(first, payload) = received(&mut client).await;
+        let Frame(first, payload) = own(&mut client).await;
         assert_eq!((first, String::from_utf8_lossy(&payload).as_ref()), (TEXT, *expected));
     }
     // Byte for byte, and all of them at once.
@@ -385,12 +436,13 @@ pub async fn messages_in_pieces(name: &'static str) {
         client.send([byte]).await;
         tokio::task::yield_now().await;
     }
-    assert_eq!(received(&mut client).await, Frame(TEXT, b"masked".to_vec()));
+    assert_eq!(own(&mut client).await, Frame(TEXT, b"masked".to_vec()));
     let all: Vec<u8> =
         (0..200).flat_map(|number| frame(TEXT, format!("{number}").as_bytes())).collect();
     client.send(all).await;
     for number in 0..200 {
-        assert_eq!(received(&mut client).await, Frame(TEXT, format!("{number}").into_bytes()));
+        let text = number.to_string();
+        assert_eq!(own(&mut client).await, Frame(TEXT, text.into_bytes()));
     }
 }
 
@@ -416,6 +468,149 @@ pub async fn a_message_and_gone(name: &'static str) {
         client.send(frame(TEXT, format!("half {round}").as_bytes())).await;
         client.close_half().await;
         assert_eq!(listener.next().await.update, format!("half {round}"));
+    }
+}
+
+/// Many texts and a close in one go, by a client that still reads: it gets all of its texts back, and
+/// then the answer to its close.
+pub async fn many_messages_and_a_close(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    for round in 0..5 {
+        let texts = numbered(round, MANY);
+        let mut client = handshaken(&server, "", "").await;
+        client.send([frames_of(&texts), frame(CLOSE, &u16::to_be_bytes(1000))].concat()).await;
+        for text in &texts {
+            assert_eq!(own(&mut client).await, Frame(TEXT, text.clone().into_bytes()));
+        }
+        assert_eq!(closed(client).await, Ok(Some(1000)), "the close comes after the texts");
+        assert_published(&mut listener, &texts).await;
+    }
+}
+
+/// As a program does that says what it has to say, and exits: it reads nothing, and what comes back
+/// meets a connection that is no longer there.
+pub async fn many_messages_and_gone(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    for round in 0..5 {
+        for close in [&frame(CLOSE, &u16::to_be_bytes(1000))[..], b""] {
+            let texts = numbered(round, MANY);
+            let mut client = handshaken(&server, "", "").await;
+            client.send([&frames_of(&texts), close].concat()).await;
+            drop(client);
+            assert_published(&mut listener, &texts).await;
+        }
+    }
+}
+
+/// While another client publishes without a pause: a few texts, and the end of its half. Somebody
+/// who does not listen has the less to wait for, the more the others say.
+pub async fn a_few_messages_beside_a_flood(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut listener = Client::new(&server, newest_id(&server).await);
+    let mut flood = handshaken(&server, "", "").await;
+    let is_over = AtomicBool::new(false);
+    let flooding = async {
+        while !is_over.load(Ordering::Relaxed) {
+            flood.send(frame(TEXT, b"flood").repeat(100)).await;
+            flood.exactly(100 * (2 + "flood".len())).await;
+        }
+    };
+    let expected: BTreeSet<_> = (0..20).flat_map(|round| numbered(round, 5)).collect();
+    let going = async {
+        for round in 0..20 {
+            let mut client = handshaken(&server, "", "").await;
+            client.send(frames_of(&numbered(round, 5))).await;
+            client.close_half().await;
+            client.to_end().await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let listening = async {
+        let mut missing = expected.clone();
+        while !missing.is_empty() {
+            missing.remove(&listener.next().await.update);
+        }
+    };
+    future::join3(flooding, going, listening).await;
+}
+
+/// Its buffers are full, so that the server can tell it nothing more. What it sends is published all
+/// the same, up to its close; and the answer to that is there when it reads again.
+pub async fn a_client_that_does_not_read_is_heard(name: &'static str) {
+    let server = Server::start(name).await;
+    let mut client = Raw::connect_small(&server).await;
+    client.send(lab::client::request(name)).await;
+    assert_eq!(client.response().await.status(), 101);
+    let sent = publish_all(&server, vec!["x".repeat(4_000); 1_000]).await;
+    let mut listener = Client::new(&server, sent[999].id);
+    for number in 0..3 {
+        client.send(frame(TEXT, format!("unread {number}").as_bytes())).await;
+        assert_eq!(listener.next().await.update, format!("unread {number}"));
+    }
+    client.send([frame(TEXT, b"the last"), frame(CLOSE, &u16::to_be_bytes(1000))].concat()).await;
+    assert_eq!(listener.next().await.update, "the last");
+    client.send(frame(TEXT, b"after its close")).await;
+    let marker = publish(&server, "a marker").await;
+    assert_eq!(listener.next().await, marker, "what comes behind a close is no message");
+    assert_eq!(closed(client).await, Ok(Some(1000)), "when it reads again");
+}
+
+/// Whoever reads is told that the server goes away, be it idle or some updates behind; somebody who
+/// does not read delays nothing. The server has two seconds, and a busy machine three tries.
+pub async fn a_stop_is_a_close(name: &'static str) {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut came = Vec::new();
+        while came.last() != Some(&[Ok(Some(1001)); 3]) {
+            if came.len() == 3 {
+                late();
+                panic!("after {signal}, in each of three tries: {came:?}");
+            }
+            came.push(closed_by(signal, name).await);
+        }
+    }
+}
+
+/// How three clients see the end of a server.
+async fn closed_by(signal: Signal, name: &str) -> [Result<Option<u16>, &'static str>; 3] {
+    let server = Server::start(name).await;
+    let mut deaf = Raw::connect_small(&server).await;
+    deaf.send(lab::client::request(name)).await;
+    assert_eq!(deaf.response().await.status(), 101);
+    let sent = publish_all(&server, vec!["x".repeat(4_000); 500]).await;
+    let idle = handshaken(&server, "", "").await;
+    let behind = handshaken(&server, &format!("?after={}", sent[490].id), "").await;
+    let mut answering = socket(&server, "/").await;
+    server.signal(signal);
+    let answering = async {
+        match soon("a close", answering.next()).await {
+            Some(Ok(Message::Close(why))) => {
+                assert!(soon("the end", answering.next()).await.is_none(), "a close, and the end");
+                Ok(why.map(|why| why.code.into()))
+            }
+            _ => Err("no close"),
+        }
+    };
+    let (idle, behind, answering) = future::join3(closed(idle), closed(behind), answering).await;
+    assert_eq!(server.end().await.code(), Some(0), "the exit code");
+    [idle, behind, answering]
+}
+
+/// More than fits into one packet, and takes the server longer than the client stays.
+const MANY: usize = 300;
+
+fn numbered(round: usize, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{round}: {number}")).collect()
+}
+
+fn frames_of(texts: &[String]) -> Vec<u8> {
+    texts.iter().flat_map(|text| frame(TEXT, text.as_bytes())).collect()
+}
+
+async fn assert_published(listener: &mut Client, texts: &[String]) {
+    for (number, text) in texts.iter().enumerate() {
+        assert_eq!(listener.next().await.update, *text, "{number} of {} published", texts.len());
     }
 }
 
@@ -496,13 +691,17 @@ pub async fn what_may_not_be_sent(name: &'static str) {
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 65_535] {
         row(&format!("close code {code}"), frame(CLOSE, &u16::to_be_bytes(code)), 1002);
     }
-    row("a close whose reason is no UTF-8", frame(CLOSE, b"\x03\xe8\xff"), 1002);
+    row(NO_UTF8, frame(CLOSE, b"\x03\xe8\xff"), 1002);
 
     let tried = rows.iter().map(async |(what, bytes, code)| {
         let mut client = handshaken(&server, "", "").await;
         let before = frame(TEXT, format!("before: {what}").as_bytes());
         client.send([&before, &bytes[..]].concat()).await;
         let closed = closed(client).await;
+        if what == NO_UTF8 && closed == Ok(Some(1007)) {
+            super::but("its code for a close reason that is no UTF-8 is 1007");
+            return None;
+        }
         (closed != Ok(Some(*code))).then(|| format!("{what}: {closed:?}, not {code}"))
     });
     let wrong: Vec<_> = future::join_all(tried).await.into_iter().flatten().collect();
@@ -516,6 +715,8 @@ pub async fn what_may_not_be_sent(name: &'static str) {
     assert_eq!(published, expected, "what was before is published, and nothing of what is broken");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+const NO_UTF8: &str = "a close whose reason is no UTF-8";
 
 /// Random frames behind a handshake: nothing panics, nobody is forgotten for ever.
 pub async fn random_frames(name: &'static str) {
@@ -555,22 +756,27 @@ pub async fn pings_without_reading_the_pongs(name: &'static str) {
     assert_well(server, before).await;
 }
 
-/// The first comes within 15 seconds; a client that answers lives on, and is told what happens.
+/// At the latest; a client that answers lives on, and is told what happens.
 pub async fn a_ping_every_15_seconds(name: &'static str) {
     let server = Server::start(name).await;
     let mut client = handshaken(&server, "", "").await;
-    let start = Instant::now();
-    for due in [15, 30] {
-        assert!(client.any_within(Duration::from_secs(25)).await, "no ping after {due} s");
-        let Frame(first, payload) = received(&mut client).await;
-        assert_eq!(first, PING);
-        let took = start.elapsed().as_secs();
-        assert!((due - 1..due + 8).contains(&took), "ping at {due} s: after {took} s");
-        client.send(frame(PONG, &payload)).await;
+    let (start, mut last) = (Instant::now(), Instant::now());
+    while start.elapsed() < Duration::from_secs(33) {
+        let Frame(first, payload) =
+            within(Duration::from_secs(30), "a ping", any_frame(&mut client)).await;
+        if first == PING {
+            let took = last.elapsed();
+            last = Instant::now();
+            client.send(frame(PONG, &payload)).await;
+            if took > Duration::from_secs(16) {
+                late();
+                assert!(took < Duration::from_secs(20), "a ping came after {took:?} without one");
+            }
+        }
     }
-    sleep_until((start + Duration::from_secs(33)).into()).await;
-    publish(&server, "still there").await;
-    assert_eq!(received(&mut client).await, Frame(TEXT, b"still there".to_vec()));
+    let mut other = handshaken(&server, "", "").await;
+    other.send(frame(TEXT, b"still there")).await;
+    assert_eq!(own(&mut client).await, Frame(TEXT, b"still there".to_vec()));
 }
 
 /// A client that says nothing, whatever it is told; one that stops in the middle of a frame; and
@@ -585,7 +791,7 @@ pub async fn silence_for_30_seconds_is_the_end(name: &'static str) {
         client.send(&bytes).await;
         assert!(client.ended_within(Duration::from_secs(50)).await, "{bytes:?}: held for too long");
         let took = start.elapsed();
-        assert!(took >= Duration::from_secs(29), "{bytes:?}: after {took:?}");
+        assert!(took >= Duration::from_secs(29), "{bytes:?}: it is dropped after {took:?}");
         client
     });
     let clients = future::join_all(clients).await;
@@ -612,15 +818,43 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// The next frame of the server: its first byte, and its payload.
+impl Frame {
+    fn said(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// The next frame of the server that is no ping, which gets its pong; a pong only if `PONG` is said.
 async fn received(client: &mut Raw) -> Frame {
+    loop {
+        let Frame(first, payload) = any_frame(client).await;
+        if first != PING {
+            return Frame(first, payload);
+        }
+        client.try_send(frame(PONG, &payload)).await;
+    }
+}
+
+/// The next frame that is neither a pong nor an update that the server has made by itself.
+async fn own(client: &mut Raw) -> Frame {
+    loop {
+        let Frame(first, payload) = received(client).await;
+        if first != PONG && memchr::memmem::find(&payload, b"Real-Time Update ").is_none() {
+            return Frame(first, payload);
+        }
+    }
+}
+
+/// The next frame of the server: its first byte, and its payload.
+async fn any_frame(client: &mut Raw) -> Frame {
     let header = client.exactly(2).await;
     let length = match header[1] {
         126 => {
             client.exactly(2).await.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
         }
         length @ ..126 => length.into(),
-        _ => panic!("a server masks nothing, and nothing here is so long: {header:?}"),
+        127 => panic!("a frame says its length in eight bytes, and nothing here is so long"),
+        _ => panic!("a server's frame is masked"),
     };
     Frame(header[0], client.exactly(length).await)
 }
@@ -631,13 +865,14 @@ async fn closed(mut client: Raw) -> Result<Option<u16>, &'static str> {
         if !client.any_within(Duration::from_secs(10)).await {
             return Err("no close");
         }
-        let Frame(first, payload) = received(&mut client).await;
+        let Frame(first, payload) = any_frame(&mut client).await;
         if first == CLOSE {
+            client.try_send(frame(CLOSE, &payload)).await; // which it may wait for
             let more = client.to_end().await;
             let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
             return if more.is_empty() { Ok(code) } else { Err("more after the close") };
         }
-        assert_eq!(first, TEXT, "{payload:?}");
+        assert!([TEXT, PING, PONG].contains(&first), "{:?}", Frame(first, payload));
     }
 }
 
@@ -658,7 +893,7 @@ async fn status(server: &Server, request: &str, lines: &str) -> u16 {
 
 /// A WebSocket of tokio-tungstenite.
 async fn socket(server: &Server, path: &str) -> Socket {
-    let address = format!("127.0.0.1:{}{path}", server.port());
+    let address = format!("{}{path}", server.address());
     soon("a WebSocket", open_socket(&address, false)).await.expect("a WebSocket")
 }
 

@@ -74,7 +74,9 @@ fn naive(technique: &'static str) -> Result<(), String> {
     let holds: Vec<_> = result.holds.iter().filter(|number| !number.starts_with("1.")).collect();
     same(&holds, kept)?;
     let told = told(technique)?;
-    same(&result.fails, &told.iter().map(String::as_str).collect::<Vec<_>>())
+    // What needs a sentence that fails is lost as well.
+    let lost = [result.fails, result.needs].concat();
+    same(&lost, &told.iter().map(String::as_str).collect::<Vec<_>>())
         .map_err(|why| format!("its walkthrough does not tell exactly what fails: {why}"))
 }
 
@@ -139,6 +141,8 @@ struct Said {
     success: bool,
     holds: Vec<String>,
     fails: Vec<String>,
+    /// Those that were not tried, as they need one that fails.
+    needs: Vec<String>,
 }
 
 fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, String> {
@@ -160,7 +164,12 @@ fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, 
     for sentence in sentences.iter().filter(|sentence| sentence["holds"] == false) {
         eprintln!("{technique} {}: {}", sentence["number"], sentence["why"]);
     }
-    Ok(Said { success: output.status.success(), holds: of(true), fails: of(false) })
+    let needs = sentences
+        .iter()
+        .filter(|it| it["why"].as_str().is_some_and(|why| why.starts_with("needs ")));
+    let needs = needs.filter(|it| it["holds"].is_null());
+    let needs = needs.filter_map(|it| it["number"].as_str().map(ToOwned::to_owned)).collect();
+    Ok(Said { success: output.status.success(), holds: of(true), fails: of(false), needs })
 }
 
 fn same<T: AsRef<str>>(came: &[T], expected: &[&str]) -> Result<(), String> {

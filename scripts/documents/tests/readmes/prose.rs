@@ -43,11 +43,13 @@ const SITES: &[&str] = &[
 ];
 
 /// What a block may be besides commands (`console`).
-const LANGUAGES: &[&str] =
-    &["", "css", "diff", "html", "http", "js", "json", "mermaid", "nginx", "rust", "text", "toml"];
+const LANGUAGES: &[&str] = &[
+    "", "css", "diff", "html", "http", "js", "json", "lua", "mermaid", "nginx", "rust", "text",
+    "toml",
+];
 
 /// What of these comes from a file, and says from which one.
-const FROM_FILES: &[&str] = &["css", "html", "js", "rust", "toml"];
+const FROM_FILES: &[&str] = &["css", "html", "js", "lua", "rust", "toml"];
 
 /// Whether a block is what it says.
 pub fn check_block(root: &Path, block: &At<Block>) -> Vec<At<String>> {

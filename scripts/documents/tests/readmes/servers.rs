@@ -1,6 +1,5 @@
 //! The servers that a README starts: the real ones, on free ports.
 
-use std::net::TcpListener;
 use std::process::Stdio;
 use std::{fs, time::Duration};
 
@@ -14,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::compare::Names;
 use crate::document::{At, Command};
-use crate::session::{Session, set_environment, write_script};
+use crate::session::{Session, free_ports};
 use crate::solutions::Solved;
 
 /// The ports that the servers have by default, in the order of [`SERVERS`].
@@ -144,15 +143,9 @@ impl All {
         session: &Session,
         names: &mut Names,
     ) -> Result<All, String> {
-        for port in PORTS {
-            names.bind_port(port, free_port());
-        }
-        let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../all.sh"));
-        let script = script.map_err(|error| format!("scripts/all.sh: {error}"))?;
-        let copy = session.folder.join("scripts/all.sh");
-        write_script(&copy, &names.real(&script));
-        let mut script = tokio::process::Command::new(copy);
-        set_environment(&mut script, &session.folder);
+        let ports = free_ports();
+        PORTS.into_iter().zip(&ports).for_each(|(port, other)| names.bind_port(port, *other));
+        let mut script = session.all_at(&ports);
         script.args(&start.arguments).envs(variables);
         let script = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut script = script.expect("bash is there");
@@ -212,13 +205,6 @@ pub fn has_later_update(shown: &str) -> bool {
     let numbers = shown.split("Real-Time Update ").skip(1);
     let mut numbers = numbers.map(|text| text.split(|c: char| !c.is_ascii_digit()).next());
     numbers.any(|number| number.is_some_and(|number| !["", "1"].contains(&number)))
-}
-
-/// A port that nobody listens on, and that nobody gets who asks for any free one.
-pub fn free_port() -> u16 {
-    let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..32_000));
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    ports.find(is_free).expect("there is no end of them")
 }
 
 /// How many connections the servers have at these ports (on Linux; elsewhere none is seen).

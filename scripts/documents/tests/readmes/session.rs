@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::{env, thread, time::Duration};
+use std::{env, iter, net::TcpListener, thread, time::Duration};
 
 use lab::{SERVERS, binary};
 use nix::pty::{OpenptyResult, Winsize, openpty};
@@ -91,15 +91,28 @@ impl Session {
 
         let terminal = Terminal::open();
         let marker = format!("end of command {unique:016x}:");
-        let output = || Stdio::from(terminal.inner.try_clone().expect("a file can be shared"));
         let mut bash = Command::new("bash");
         bash.args(["--noprofile", "--norc", "-c", LOOP, &marker]).current_dir(root);
         set_environment(&mut bash, &folder);
-        bash.stdin(Stdio::piped()).stdout(output()).stderr(output());
+        terminal.shows(bash.stdin(Stdio::piped()));
         let bash = bash.process_group(0).kill_on_drop(true).spawn();
         let mut bash = bash.expect("bash is there");
         let commands = bash.stdin.take().expect("it is piped");
         Session { bash, commands, terminal, seen: 0, marker, is_over: false, folder }
+    }
+
+    /// `scripts/all.sh`, of which the ports are these, in the place of 8001 to 8004.
+    pub fn all_at(&self, ports: &[u16]) -> Command {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../all.sh");
+        let script = fs::read_to_string(script).expect("it is there");
+        let others = iter::zip(8001.., ports).fold(script, |script, (port, other): (u16, _)| {
+            script.replace(&port.to_string(), &other.to_string())
+        });
+        let copy = self.folder.join("scripts/all.sh");
+        write_script(&copy, &others);
+        let mut command = Command::new(copy);
+        set_environment(&mut command, &self.folder);
+        command
     }
 
     /// Runs a command: what it prints, and its exit status.
@@ -182,15 +195,27 @@ pub fn set_environment(command: &mut Command, folder: &Path) {
     command.env("PATH", format!("{}:{path}", folder.join("bin").display()));
     command.env("CURL_HOME", folder).env("LC_ALL", "C.UTF-8").env("TERM", "dumb");
     command.env("no_proxy", "localhost,127.0.0.1").env("NO_OPEN", "1");
-    for variable in ["HOST", "PORT", "QUIET", "BASH_ENV", "XDG_CONFIG_HOME", "GREP_OPTIONS"] {
+    for variable in ["HOST", "PORT", "QUIET", "PAGES", "ALLOWED_HOSTS", "CODESPACE_NAME"] {
         command.env_remove(variable);
     }
+    for variable in ["BASH_ENV", "XDG_CONFIG_HOME", "GREP_OPTIONS", "CARGO_TERM_QUIET"] {
+        command.env_remove(variable);
+    }
+}
+
+/// Four ports that nobody listens on, and that nobody gets who asks for any free one.
+pub fn free_ports() -> Vec<u16> {
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let first = iter::repeat_with(|| rand::random_range(20_000..32_000));
+    let mut four = first.map(|first: u16| (first..first + 4).collect::<Vec<_>>());
+    four.find(|ports| ports.iter().all(is_free)).expect("there is no end of them")
 }
 
 /// What a user sees, for programs ask whether they print to a terminal: where curl does not, it
 /// shows how far it is.
 pub struct Terminal {
-    printed: watch::Receiver<String>,
+    /// All of it.
+    pub printed: watch::Receiver<String>,
     /// The side of the programs. While it is open, the terminal is there.
     inner: File,
     /// The name by which programs open it.
@@ -198,7 +223,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    fn open() -> Terminal {
+    pub fn open() -> Terminal {
         let size = Winsize { ws_row: 50, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(&size, None).expect("there is a terminal");
         let path = ttyname(&slave).expect("it has a name").display().to_string();
@@ -216,6 +241,12 @@ impl Terminal {
             }
         });
         Terminal { printed, inner: File::from(slave), path }
+    }
+
+    /// Prints to it what this command prints.
+    pub fn shows(&self, command: &mut Command) {
+        let output = || Stdio::from(self.inner.try_clone().expect("a file can be shared"));
+        command.stdout(output()).stderr(output());
     }
 
     /// All that was printed until now.

@@ -29,18 +29,18 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
     files.into_iter().map(|(address, file)| (address.clone(), imported(&address, &file))).collect()
 }
 
-/// `import … from "…"`, `export … from "…"`, `import "…"` and `import("…")`.
+/// `import … from "…"`, `export … from "…"`, `import "…"`, `import("…")`, and a page's `<script src="…"`.
 fn imported(address: &str, file: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(file).expect("it is text");
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code = code.collect::<Vec<_>>().join(" ");
-    let starts = ["from \"", "import \"", "import(\""];
+    let starts = ["from \"", "import \"", "import(\"", "<script src=\""];
     let found = starts.iter().flat_map(|start| code.split(start).skip(1));
     let found = found.map(|rest| rest.split('"').next().expect("it has a first part"));
     let base = url::Url::parse("http://localhost").and_then(|base| base.join(address));
     let base = base.expect("it is an address");
     found
-        .filter(|found| found.starts_with(['.', '/']))
+        .filter(|found| found.starts_with(['.', '/']) || found.starts_with("public/"))
         .map(|found| base.join(found).expect("it is an address").path().to_owned())
         .collect()
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lab::browser::Engine;
 use tokio::net::TcpListener;
 
+use super::elsewhere::under_a_path;
 use super::*;
 
 /// A test in each browser, named as it is.
@@ -46,6 +47,7 @@ in_each_browser! {
     in_the_dark
     on_a_phone
     rows_go_below_the_heads
+    under_a_path
 }
 
 async fn start_if_here(engine: Engine) -> Option<Browser> {

@@ -135,6 +135,7 @@ mod comparison;
 mod elsewhere;
 mod house;
 mod in_each_browser;
+mod messages;
 mod promises;
 
 with_each_technique! {

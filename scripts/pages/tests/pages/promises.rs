@@ -310,6 +310,7 @@ async fn what_is_small_can_be_read() {
     }
     browser.view(View { width: 360, height: 800, ..View::default() }).await;
     open(&browser, &servers[2]).await;
+    browser.click("event-names summary").await;
     let clipped = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)
         (document.querySelector('#event-names'))";
     assert_eq!(browser.value(clipped).await, 0);
@@ -343,4 +344,71 @@ async fn a_message_that_does_not_come_back() {
     browser.until("the others are measured", &measured(&SERVERS[1..])).await;
     type_message(&browser, "the next one").await;
     browser.until("the others are measured again", &measured(&SERVERS[1..])).await;
+}
+
+/// On a phone, the wire and the form are in view together. On a laptop all is, and what is folded
+/// away below the count keeps to its card when it is opened.
+#[tokio::test]
+async fn what_is_in_view() {
+    const BOTTOM: &str =
+        "Math.round(document.querySelector(arguments[0]).getBoundingClientRect().bottom)";
+    const BELOW: &str = "(() => {
+        const { left, bottom } = document.querySelector('byte-count').getBoundingClientRect();
+        return Boolean(document.elementFromPoint(left + 40, bottom + 4)?.closest('byte-count'));
+    })()";
+    let browser = Browser::start().await;
+    for name in SERVERS {
+        let server = Server::start(name).await;
+        browser.view(View { width: 360, height: 640, ..View::default() }).await;
+        open(&browser, &server).await;
+        until_received(&browser, "Real-Time Update 1").await;
+        let bottom = browser.run(&format!("return {BOTTOM}"), &[json!("message-form")]).await;
+        assert!(bottom.as_i64() <= Some(640), "{name}: the form ends at {bottom}");
+        let rows = browser.value("document.querySelector('the-wire .scroll').clientHeight").await;
+        assert!(rows.as_i64() > Some(120), "{name}: the wire is {rows} pixels high");
+        picture(&browser, &format!("{name}-phone")).await;
+        for (width, height) in [(1280, 720), (1366, 641)] {
+            browser.view(View { width, height, ..View::default() }).await;
+            open(&browser, &server).await;
+            browser.click("byte-count summary").await;
+            let is_open = "document.querySelector('byte-count details').open";
+            browser.until("it is open", is_open).await;
+            let bottom = browser.run(&format!("return {BOTTOM}"), &[json!("byte-count")]).await;
+            assert!(bottom.as_u64() < Some(height.into()), "{name}: the card ends at {bottom}");
+            assert_eq!(browser.value(BELOW).await, false, "{name}: its text is out of its card");
+            let scrolls = "document.scrollingElement.scrollHeight > innerHeight";
+            assert_eq!(browser.value(scrolls).await, false, "{name} at {width}");
+            picture(&browser, &format!("{name}-{width}-counted")).await;
+        }
+    }
+}
+
+/// As many requests are counted as arrows are drawn, also while one is held.
+#[tokio::test]
+async fn a_held_request_counts() {
+    let server = Server::start("long-polling").await;
+    let browser = Browser::start().await;
+    open(&browser, &server).await;
+    until_received(&browser, "Real-Time Update 1").await;
+    let held = "document.querySelector('#wire > .held')";
+    browser.until("a request is held", held).await;
+    let as_drawn = "Number(document.querySelector('#count-requests').textContent)
+        === document.querySelectorAll('#wire > .up').length";
+    browser.until("all are counted", &format!("{held} && {as_drawn}")).await;
+}
+
+/// Where the system's colours are forced, the dot of the status is still seen.
+#[tokio::test]
+async fn forced_colours() {
+    let server = Server::start("polling").await;
+    let browser = Browser::start().await;
+    open(&browser, &server).await;
+    let features = json!({ "features": [{ "name": "forced-colors", "value": "active" }] });
+    browser.devtools("Emulation.setEmulatedMedia", features).await;
+    let at = "(({ left, top, height }) => [left, top + height / 2])
+        (document.querySelector('#status').getBoundingClientRect())";
+    let at = browser.value(at).await;
+    let [left, middle] = [0, 1].map(|n| at[n].as_f64().expect("it is a number"));
+    let dark = browser.pixels([left, middle - 6.0, 12.0, 12.0], "red + green + blue < 300").await;
+    assert!(dark > 30, "{dark} pixels of the dot are seen");
 }

@@ -1,0 +1,128 @@
+//! A connection as actix-http sees it. On the way, two things are put right that it would get wrong:
+//! an upgrade that is offered and not taken, and a client that has closed its half.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind::ConnectionAborted};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use actix_web::rt::time::{Sleep, sleep};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How long an answer may go on that has no end, or has not begun, when the client has closed its half.
+/// It may still read, but a client that is gone looks the same.
+const HALF_CLOSED: Duration = Duration::from_secs(3);
+
+/// Whether the answer of a connection has an end, so that a client may wait for it.
+#[derive(Clone, Default)]
+pub(crate) struct HasEnd(pub Rc<Cell<bool>>);
+
+/// What `array` puts into its answers: of unknown length, but with an end.
+pub(crate) struct Ends;
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    is_websocket: bool,
+    has_end: HasEnd,
+    half_closed: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Connection {
+        let has_end = HasEnd::default();
+        Connection { stream, is_websocket: false, has_end, half_closed: None }
+    }
+
+    pub(crate) fn has_end(&self) -> HasEnd {
+        self.has_end.clone()
+    }
+
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(&mut self.stream)
+    }
+
+    /// An error when the client has closed its half, and waits for an answer that has no end.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(half_closed) = &mut self.half_closed else { return Ok(()) };
+        let is_over = half_closed.as_mut().poll(cx).is_ready();
+        if is_over && !self.has_end.0.get() { Err(ConnectionAborted.into()) } else { Ok(()) }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.stream().poll_read(cx, buffer))?;
+        let came = &mut buffer.filled_mut()[before..];
+        if came.is_empty() {
+            self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED)));
+        } else if !self.is_websocket {
+            self.is_websocket = !ignore_offers(came);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        self.stream().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
+}
+
+/// Blanks the option `upgrade` in `Connection`, unless a WebSocket is asked for; whether it is not.
+/// An offer that is not taken is to be ignored (RFC 9110 §7.8), but actix-http ends a connection
+/// after a request with this option. No body is touched that could be read: in JSON, no line begins
+/// with `Connection:`.
+fn ignore_offers(bytes: &mut [u8]) -> bool {
+    let is_upgrade = |word: &[u8]| word.eq_ignore_ascii_case(b"upgrade");
+    if !bytes.windows(7).any(is_upgrade) {
+        return true;
+    }
+    let is_websocket = |line: &[u8]| {
+        let value = value_of(line, b"upgrade:").map(|at| line[at..].trim_ascii());
+        value.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+    };
+    if bytes.split(|byte| *byte == b'\n').any(is_websocket) {
+        return false;
+    }
+    for line in bytes.split_mut(|byte| *byte == b'\n') {
+        let Some(at) = value_of(line, b"connection:") else { continue };
+        for option in line[at..].split_mut(|byte| *byte == b',') {
+            if is_upgrade(option.trim_ascii()) {
+                option.make_ascii_lowercase();
+                option
+                    .iter_mut()
+                    .filter(|byte| byte.is_ascii_lowercase())
+                    .for_each(|it| *it = b' ');
+            }
+        }
+    }
+    true
+}
+
+/// Where the value of this header begins in a line.
+fn value_of(line: &[u8], name: &[u8]) -> Option<usize> {
+    let begin = line.get(..name.len())?;
+    begin.eq_ignore_ascii_case(name).then_some(name.len())
+}
