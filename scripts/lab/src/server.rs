@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
+use crate::descendants::{MARK, adopt, end_children, end_marked};
 use crate::time::{late, soon, within};
 
 /// The four servers, each named as its crate is.
@@ -36,6 +37,7 @@ pub enum Other {
 
 /// From now on, and for good, this process tries somebody else's server in the place of ours.
 pub fn try_other(other: Other) {
+    adopt();
     let _ = OTHER.set(other);
 }
 
@@ -55,6 +57,8 @@ pub struct Server {
     process: Option<Child>,
     /// The process group that ends with it: where it is somebody else's.
     group: Option<i32>,
+    /// What all that it starts has in its environment.
+    mark: Option<String>,
     /// Where `localhost` is: somebody else's server may be at one of its two addresses only.
     host: &'static str,
     port: u16,
@@ -70,11 +74,12 @@ impl Server {
         if let Some(Other::Port(port)) = OTHER.get() {
             let nothing = || watch::channel(Vec::new()).1;
             let (name, port) = (name.to_owned(), *port);
-            let (process, group) = (None, None);
+            let (process, group, mark) = (None, None, None);
             return Server {
                 name,
                 process,
                 group,
+                mark,
                 host: V4,
                 port,
                 printed: nothing(),
@@ -161,8 +166,9 @@ impl Server {
 
     fn process_of(name: &str, command: &mut Command) -> Server {
         let is_ours = !is_other();
-        if !is_ours {
-            command.process_group(0); // what it starts ends with it
+        let mark = (!is_ours).then(|| format!("{}-{}", std::process::id(), rand::random::<u64>()));
+        if let Some(mark) = &mark {
+            command.process_group(0).env(MARK, mark); // what it starts ends with it
         }
         let mut process = command
             .stdout(Stdio::piped())
@@ -175,7 +181,7 @@ impl Server {
         let printed = lines_of(process.stdout.take().expect("it is piped"), false);
         let complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
         let process = Some(process);
-        Server { name: name.into(), process, group, host: V4, port: 0, printed, complained }
+        Server { name: name.into(), process, group, mark, host: V4, port: 0, printed, complained }
     }
 
     /// Starts a server with this command, and waits until it says where it listens.
@@ -340,6 +346,7 @@ impl Drop for Server {
             GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
             end_group(group);
         }
+        self.mark.as_deref().into_iter().for_each(end_marked);
     }
 }
 
@@ -351,6 +358,7 @@ fn end_group(group: i32) {
 pub fn end_all() {
     let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
     groups.iter().for_each(|group| end_group(*group));
+    end_children();
 }
 
 /// Only there the system tells in `/proc` what a process holds.

@@ -17,6 +17,12 @@ impl Sentence {
         self.number.split('.').next().and_then(|level| level.parse().ok()).unwrap_or(0)
     }
 
+    /// Whether it is called so: by its number, or by its level alone.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.number == name || self.number.split_once('.').is_some_and(|(level, _)| level == name)
+    }
+
     /// Whether a server of this technique has to keep it.
     #[must_use]
     pub fn is_for(&self, technique: &str) -> bool {
@@ -27,12 +33,19 @@ impl Sentence {
 /// What the levels are called, the first one first.
 pub const LEVELS: [&str; 3] = ["it works", "nothing is lost", "nobody brings it down"];
 
+const TEXT: &str = include_str!("../../../../feed/WIRE.md");
+
+/// The day of which the contract is, as `2026-11-26`: it changes with every sentence that changes.
+#[must_use]
+pub fn date() -> &'static str {
+    TEXT.split_once("contract of ").and_then(|(_, rest)| rest.get(..10)).unwrap_or("no date")
+}
+
 /// All sentences, in their order.
 #[must_use]
 pub fn sentences() -> Vec<Sentence> {
-    let text = include_str!("../../../../feed/WIRE.md");
     // A sentence is an item of a list, and may be broken into lines that are indented.
-    let items = text.split("\n- **").skip(1).filter_map(|item| item.split_once("**"));
+    let items = TEXT.split("\n- **").skip(1).filter_map(|item| item.split_once("**"));
     let sentence = |(number, rest): (&'static str, &'static str)| {
         let rest = rest.split("\n\n").next().unwrap_or_default();
         let words = rest.split_whitespace().collect::<Vec<_>>().join(" ");
