@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Tries any server of one of the four techniques on the contract (feed/WIRE.md), sentence by sentence.
+# Tries any server of one of the four techniques, or any client, on the contract (feed/WIRE.md), sentence
+# by sentence.
 #
 #   scripts/check.sh polling -- node server.mjs         starts it, again and again, and tries it
 #   scripts/check.sh polling --level 1 -- python3 -u server.py       level 1 is what it must keep
 #   scripts/check.sh polling --only 1.3,2.2 -- node server.mjs       only these sentences
 #   scripts/check.sh polling --url http://localhost:3000             one that runs already
 #   scripts/check.sh --page polling -- node server.mjs               our page before it, to look at
+#   scripts/check.sh --client polling -- node client.mjs             a client, by a hard server
 #
 # The command has to be the server itself: it gets PORT, QUIET and HOST in its environment, and the
-# signals. Exit code 0: the level that was asked for holds (3, if none was), with all below it.
+# signals. A client gets SERVER, and prints a line of JSON for each update. Exit code 0: the level that
+# was asked for holds (3, if none was), with all below it.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

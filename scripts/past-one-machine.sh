@@ -153,10 +153,14 @@ done
 
     if [ "${1:-}" = --stay ]; then
         printf '\nAll of it is running, but for the server that was killed. Through nginx:\n'
+        # Each page is told where the others are: its links, and the comparison, lead there.
+        elsewhere="?polling=${polling##*:}&long-polling=${long_polling##*:}"
+        elsewhere+="&server-sent-events=${server_sent_events##*:}&websockets=${websockets##*:}"
         for technique in "${techniques[@]}"; do
             variable=${technique//-/_}
-            printf '  %-18s  %s/html/index.html\n' "$technique" "${!variable}"
+            printf '  %-18s  %s/html/index.html%s\n' "$technique" "${!variable}" "$elsewhere"
         done
+        printf '  %-18s  %s/public/compare/index.html%s\n' 'all four compared' "$polling" "$elsewhere"
         printf '\nCtrl-C stops it.\n'
         wait
     fi

@@ -1,6 +1,7 @@
 //! What all four do in HTTP: the start and the end of a server, its routes, its pages, its generated
 //! updates. What no technique has to think of is in the files of the folder `serve`.
 
+mod connection;
 mod generated;
 mod guard;
 mod http;
@@ -8,33 +9,26 @@ mod listen;
 mod names;
 mod pages;
 mod stdout;
+mod stop;
 
 pub use http::{after, array, parse_id};
 pub use names::is_own_page;
 pub use stdout::print_line;
 
-use std::{env, error::Error, fmt, fs::File, process::ExitCode, time::Duration};
+use std::{env, error::Error, fmt, process::ExitCode};
 
 use actix_files::Files;
-use actix_web::error::ErrorServiceUnavailable;
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server};
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::mime::TEXT_HTML;
-use actix_web::{
-    App, HttpResponse, HttpServer, guard as method, http::header, rt, rt::signal, web,
-};
+use actix_web::{App, guard as method, http::header, rt, web};
 
 use crate::Feed;
 
-/// How many bytes of an answer actix makes ahead of the connection.
-const UNWRITTEN: usize = 8 * 1024;
 /// How many connections a worker serves at once; there is a worker for each processor. Further ones
 /// wait in the kernel until others close.
 const CONNECTIONS: usize = 20_000;
-/// How long an idle connection is kept: longer than a client waits between two polls.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How long the head of the first request may take. A browser opens a connection ahead of need
-/// (*preconnect*), and keeps it for less than this.
-const FIRST_REQUEST: Duration = Duration::from_secs(50);
 
 /// Serves a technique's routes, its page and what all four have in common, at `HOST` and `PORT` from
 /// the environment, until Ctrl-C or SIGTERM. With `QUIET=1` only the first update is generated.
@@ -83,10 +77,11 @@ async fn run(
     let first =
         generated::send(&feed, 1).await.map_err(|_| "can't use REDIS_URL: it stores no update")?;
     let data = web::Data::new(feed.clone());
-    let mut server = HttpServer::new(move || {
+    let app = move || {
         let reads = || method::Any(method::Get()).or(method::Head());
-        let files =
-            |at, folder| Files::new(at, folder).guard(reads()).default_handler(web::to(no_page));
+        let files = |at, folder| {
+            Files::new(at, folder).guard(reads()).default_handler(web::to(pages::none))
+        };
         // Relative: the server may be reached under a path.
         let to_page = || web::to(async || web::Redirect::to("html/index.html"));
         App::new()
@@ -104,18 +99,25 @@ async fn run(
             .service(files("/html", &pages.own).index_file("index.html"))
             .service(files("/public", &pages.shared))
             .service(web::resource("/{other}*")) // 405 where others match
-    })
-    .h1_allow_half_closed(false) // a client that closes its half is gone
-    .tcp_nodelay(true) // an update does not wait until the one before is acknowledged
-    .client_request_timeout(FIRST_REQUEST)
-    .keep_alive(KEEP_ALIVE)
-    .max_connections(CONNECTIONS)
-    .shutdown_signal(stop(feed.clone()))
-    .shutdown_timeout(1) // second, for what is still open then
-    .h1_write_buffer_size(UNWRITTEN)
-    .on_connect(|connection, _| listen::tune(connection));
+    };
+    // As actix-web's `HttpServer` does it; but it would not let `Connection` in between.
+    let mut server = Server::build()
+        .max_concurrent_connections(CONNECTIONS)
+        .shutdown_signal(stop::stop(feed.clone()))
+        .shutdown_timeout(1); // second, for what is still open then
+    let stopping = server.graceful_shutdown_signal();
+    let http = move || {
+        let stopping = stopping.clone();
+        let stopping = move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        };
+        let app = map_config(app(), |()| AppConfig::default());
+        fn_service(connection::accept)
+            .and_then(connection::http().graceful_shutdown_signal(stopping).finish(app))
+    };
     for listener in listeners {
-        server = server.listen(listener)?;
+        server = server.listen("http", listener, http.clone())?;
     }
 
     let server = server.run();
@@ -133,28 +135,4 @@ async fn run(
 /// Whether a browser asks for something to show: its `Accept` prefers HTML.
 fn prefers_html(request: &method::GuardContext<'_>) -> bool {
     request.header::<header::Accept>().is_some_and(|accept| accept.preference() == TEXT_HTML)
-}
-
-/// Waits until Ctrl-C or SIGTERM, and ends the feed. So who waits for updates learns of the stop.
-async fn stop(feed: Feed) {
-    #[cfg(unix)]
-    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate()).ok();
-    #[cfg(unix)]
-    let terminate = async { terminate.as_mut()?.recv().await };
-    #[cfg(not(unix))]
-    let terminate = async { None };
-    tokio::select! {
-        _ = signal::ctrl_c() => {}
-        Some(()) = terminate => {}
-    }
-    feed.end();
-}
-
-/// `404`: there is no such page. But `503` where no file can be opened, as connections have taken all
-/// file descriptors.
-async fn no_page() -> HttpResponse {
-    match File::open("/") {
-        Ok(_) => HttpResponse::NotFound().finish(),
-        Err(why) => ErrorServiceUnavailable(why).into(),
-    }
 }

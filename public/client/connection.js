@@ -4,6 +4,8 @@
 
 const LONGEST = 10; // seconds between two attempts, at the most
 const PATIENCE = 15_000; // milliseconds that an attempt may take until it works
+const SILENCE = 45_000; // milliseconds: a stream that has heartbeats is dead after so long without one
+const BUSY = new Map([[1012, 5], [1013, 5]]); // closes of a WebSocket after which one stays away: seconds
 const NO_ANSWER = "no answer";
 export const SETTLED = 1000; // milliseconds: a request held for so long has arrived at a server that is well
 const ASLEEP = 90_000; // milliseconds without a tick: a tab in the background ticks each minute
@@ -58,7 +60,8 @@ class Connection extends EventTarget {
       const why = refused ? "refused" : inWords(reason);
       // With a random part: a thousand clients that lost their server in the same instant must not
       // come back in the same instant.
-      const seconds = Math.min(2 ** this.attempts, LONGEST) * (0.5 + Math.random() / 2);
+      const own = Math.min(2 ** this.attempts, LONGEST) * (0.5 + Math.random() / 2);
+      const seconds = own + line.stayAway + (reason?.stayAway ?? BUSY.get(reason?.code) ?? 0);
       this.attempts += 1;
       const next = { seconds, attempt: this.attempts + 1 };
       this.say("lost", { why, code: reason?.code, refused, ...next });
@@ -133,6 +136,7 @@ class Connection extends EventTarget {
 // (an event that comes late) says anything any more.
 class Line {
   worked = false; // ever
+  stayAway = 0; // seconds that the server wants between two connections, beside our own wait
   #connection;
   #end = new AbortController();
   #patience;
@@ -161,6 +165,14 @@ class Line {
     if (this.#connection.state === "lost") this.#connection.since = Date.now();
     this.#connection.attempts = 0;
     if (this.#connection.state !== "connected") this.#connection.say("connected");
+  }
+
+  // Something has come, if only a comment: from now on, too long a silence is the end. (For whoever
+  // can hear heartbeats: by fetch, not by an EventSource or a WebSocket.)
+  heard() {
+    if (this.cut.aborted) return;
+    this.#clear();
+    this.#patience = setTimeout(() => this.giveUp("silence"), SILENCE);
   }
 
   // A request that the server may hold: while it does, the connection works.
@@ -205,10 +217,18 @@ class Line {
   }
 }
 
+// A server is there, and does not want to answer: not now, or not us.
+export class Refused extends Error {
+  constructor({ status, statusText, headers }) {
+    super(`${status} ${statusText}`);
+    this.stayAway = Number(headers.get("Retry-After")) || 0; // seconds; a date is left alone
+  }
+}
+
 // Why a connection is over: what its `connect` threw.
 function inWords(reason) {
   if (reason instanceof SyntaxError) return "an answer that is no JSON"; // somebody else's
-  const closed = reason instanceof CloseEvent && reason.code !== 1006; // 1006: without a word
+  const closed = reason?.type === "close" && reason.code !== 1006; // 1006: without a word
   return closed ? `closed (${reason.code})` : NO_ANSWER;
 }
 
@@ -221,10 +241,13 @@ export const connection = new Connection();
 export function keepConnected(connect, { knock = false } = {}) {
   if (!AbortSignal.any) return; // the browser is too old: the page's own text says so
   connection.keep(connect, knock);
+  if (globalThis.document) watch(); // outside of a page there is nothing of this
+}
 
+function watch() {
   // A machine that slept, a page that was frozen, another network: the old connection may be dead
   // without anyone having said so. (A line that dies in silence while all of these stay awake is
-  // noticed by nobody here before TCP does: a script sees neither keep-alive comments nor pings.)
+  // noticed by TCP only, and late: an EventSource shows no comments, and a WebSocket no pings.)
   addEventListener("online", () => connection.renew("another network"));
   addEventListener("pageshow", (event) => event.persisted && connection.renew("back again"));
   document.addEventListener("resume", () => connection.renew("back again"));

@@ -1,17 +1,32 @@
 //! A connection as actix-http sees it. On the way, two things are put right that it would get wrong:
 //! an upgrade that is offered and not taken, and a client that has closed its half.
 
-use std::cell::Cell;
 use std::io::{self, ErrorKind::ConnectionAborted};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{cell::Cell, fmt, net::SocketAddr};
 
+use actix_http::error::DispatchError;
+use actix_http::{HttpServiceBuilder, Protocol, Request, Response};
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceFactory};
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::{Sleep, sleep};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::listen;
+
+/// How many bytes of an answer actix makes ahead of the connection.
+const UNWRITTEN: usize = 8 * 1024;
+/// How long an idle connection is kept: longer than a client waits between two polls.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long the head of the first request may take. A browser opens a connection ahead of need
+/// (*preconnect*), and keeps it for less than this.
+const FIRST_REQUEST: Duration = Duration::from_secs(50);
+/// How long a client may take to see that its connection ends.
+const DISCONNECT: Duration = Duration::from_secs(1);
 /// How long an answer may go on that has no end, or has not begun, when the client has closed its half.
 /// It may still read, but a client that is gone looks the same.
 const HALF_CLOSED: Duration = Duration::from_secs(3);
@@ -23,6 +38,7 @@ pub(crate) struct HasEnd(pub Rc<Cell<bool>>);
 /// What `array` puts into its answers: of unknown length, but with an end.
 pub(crate) struct Ends;
 
+/// A client's connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     is_websocket: bool,
@@ -30,16 +46,35 @@ pub(crate) struct Connection {
     half_closed: Option<Pin<Box<Sleep>>>,
 }
 
+/// HTTP on such connections.
+pub(crate) fn http<S>() -> HttpServiceBuilder<Connection, S>
+where
+    S: ServiceFactory<Request, Config = ()>,
+    S::Error: Into<Response<BoxBody>> + 'static,
+    S::InitError: fmt::Debug,
+    <S::Service as Service<Request>>::Future: 'static,
+{
+    HttpServiceBuilder::default()
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(FIRST_REQUEST)
+        .client_disconnect_timeout(DISCONNECT)
+        .h1_write_buffer_size(UNWRITTEN)
+        .on_connect_ext(|connection: &Connection, data| {
+            drop(data.insert(connection.has_end.clone()));
+        })
+}
+
+/// What is done with a connection before HTTP begins on it.
+pub(crate) async fn accept(
+    stream: TcpStream,
+) -> Result<(Connection, Protocol, Option<SocketAddr>), DispatchError> {
+    listen::tune(&stream);
+    let has_end = HasEnd::default();
+    let connection = Connection { stream, is_websocket: false, has_end, half_closed: None };
+    Ok((connection, Protocol::Http1, None))
+}
+
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Connection {
-        let has_end = HasEnd::default();
-        Connection { stream, is_websocket: false, has_end, half_closed: None }
-    }
-
-    pub(crate) fn has_end(&self) -> HasEnd {
-        self.has_end.clone()
-    }
-
     fn stream(&mut self) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.stream)
     }
@@ -110,11 +145,10 @@ fn ignore_offers(bytes: &mut [u8]) -> bool {
         let Some(at) = value_of(line, b"connection:") else { continue };
         for option in line[at..].split_mut(|byte| *byte == b',') {
             if is_upgrade(option.trim_ascii()) {
+                // The line keeps its length, and its end.
                 option.make_ascii_lowercase();
-                option
-                    .iter_mut()
-                    .filter(|byte| byte.is_ascii_lowercase())
-                    .for_each(|it| *it = b' ');
+                let letters = option.iter_mut().filter(|byte| byte.is_ascii_lowercase());
+                letters.for_each(|letter| *letter = b' ');
             }
         }
     }

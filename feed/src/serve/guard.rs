@@ -10,6 +10,7 @@ use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::{HttpMessage as _, HttpResponse, Result, middleware::Next, rt};
 use futures_util::{StreamExt as _, stream};
 
+use super::connection::{Ends, HasEnd};
 use super::names::{refuse_cross_site, refuse_foreign};
 
 /// The most bytes of a request's body.
@@ -24,7 +25,10 @@ pub(crate) async fn around(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse> {
     let is_old = request.version() < Version::HTTP_11;
+    let is_offer = request.head().connection_type() == ConnectionType::Upgrade;
+    let has_end = request.conn_data::<HasEnd>().cloned().unwrap_or_default();
     let has_body = has_body(&request);
+    has_end.0.set(has_body); // a message is answered soon; another request may be held
     let is_websocket = is_websocket(&request);
     if is_old || has_body || !is_websocket {
         request.headers_mut().remove(header::UPGRADE); // an offer that nobody takes
@@ -43,6 +47,13 @@ pub(crate) async fn around(
         None => next.call(request).await?,
     };
     let answer = response.response_mut();
+    let is_switch = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if is_offer && !is_switch {
+        answer.head_mut().set_connection_type(ConnectionType::Close); // it does, so it says so
+    }
+    let is_endless =
+        answer.body().size() == BodySize::Stream && !answer.extensions().contains::<Ends>();
+    has_end.0.set(is_switch || !is_endless);
     if is_old {
         make_old(answer);
     }

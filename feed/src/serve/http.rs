@@ -8,6 +8,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 
+use super::connection::Ends;
 use crate::{Feed, News, Reader, Refused, Update};
 
 /// The query's `after=ID`, if it is there: the last id that the client has seen.
@@ -79,6 +80,7 @@ pub fn array(mut reader: Reader, news: News) -> HttpResponse {
     });
     let array = json.chain(stream::iter(["]".to_owned()]));
     let array = array.map(|part| Ok::<_, io::Error>(part.into()));
+    response.extensions_mut().insert(Ends);
     response.content_type("application/json").streaming(array)
 }
 

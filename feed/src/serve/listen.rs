@@ -5,7 +5,7 @@ use std::io::{
     self, ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable, ErrorKind::PermissionDenied,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
-use std::{any::Any, time::Duration};
+use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
@@ -48,9 +48,11 @@ pub fn listen(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
 
 /// Lets the kernel end a connection whose client no longer reads, or whose machine is gone
 /// (RFC 5482). The server can't: what it would send waits behind a full buffer.
-pub fn tune(connection: &dyn Any) {
+pub fn tune(connection: &TcpStream) {
+    let _ = connection.set_nodelay(true); // an update does not wait until the one before is acknowledged
     #[cfg(target_os = "linux")]
-    if let Some(socket) = connection.downcast_ref::<TcpStream>().map(SockRef::from) {
+    {
+        let socket = SockRef::from(connection);
         let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(30)));
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }

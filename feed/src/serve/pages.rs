@@ -1,7 +1,9 @@
 //! Where the pages are: in the source that a server was built from, or with a binary that was moved.
 
 use std::path::{Path, PathBuf};
-use std::{env, iter};
+use std::{env, fs::File, iter};
+
+use actix_web::{HttpResponse, error::ErrorServiceUnavailable};
 
 /// The folders of a server's pages.
 pub struct Pages {
@@ -43,4 +45,13 @@ pub fn find(crate_dir: &str) -> Result<Pages, String> {
         name.display()
     );
     candidates.into_iter().find(|pages| is_there(&pages)).ok_or(missing)
+}
+
+/// `404`: there is no such page. But `503` where no file can be opened, as connections have taken all
+/// file descriptors.
+pub(crate) async fn none() -> HttpResponse {
+    match File::open("/") {
+        Ok(_) => HttpResponse::NotFound().finish(),
+        Err(why) => ErrorServiceUnavailable(why).into(),
+    }
 }

@@ -1,10 +1,7 @@
 //! Many servers on bad days: through nginx, with the very `scripts/nginx.conf` that the README tells
 //! to copy, while servers are killed; and with a bad line to the engine.
 
-use std::path::PathBuf;
-use std::process;
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-use std::{env, fs, net::TcpListener, time::Duration, time::Instant};
+use std::{time::Duration, time::Instant};
 
 use futures_util::future;
 use lab::browser::Browser;
@@ -13,22 +10,12 @@ use lab::{Redis, SERVERS, Server, Update, soon};
 use nix::sys::signal::Signal;
 use rand::RngExt as _;
 use serde_json::json;
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::time::{sleep, timeout};
 
 use crate::line::{Line, ids_after, newest_id_at_last};
+use crate::nginx::{Nginx, lasting_port};
 use crate::{command, start, with};
-
-/// A port for what goes away and comes back: below those which the system gives to anybody, so that
-/// nobody takes it meanwhile.
-fn lasting_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + u16::try_from(process::id() % 100).expect("it is small") * 100;
-    let mut ports = (0..100).map(|_| first + NEXT.fetch_add(1, Relaxed) % 100);
-    let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    port.expect("one of a hundred ports is free")
-}
 
 async fn start_at(port: u16, name: &str, engine: &str) -> Server {
     let mut command = command(name, engine);
@@ -59,8 +46,7 @@ struct Cluster {
     ports: Vec<u16>,
     /// Where nginx listens for each technique.
     fronts: Vec<u16>,
-    folder: PathBuf,
-    _nginx: Child,
+    _nginx: Nginx,
 }
 
 impl Cluster {
@@ -68,35 +54,15 @@ impl Cluster {
         let redis = Redis::start(true).await;
         let names: Vec<_> = SERVERS.into_iter().chain(SERVERS).collect();
         let ports: Vec<_> = names.iter().map(|_| lasting_port()).collect();
-        let fronts: Vec<_> = SERVERS.iter().map(|_| lasting_port()).collect();
         let url = redis.url();
         let servers = names.iter().zip(&ports).map(|(name, port)| start_at(*port, name, &url));
         let servers = future::join_all(servers).await.into_iter().map(Some).collect();
 
-        let folder = env::temp_dir().join(format!("nginx-{}-{}", process::id(), fronts[0]));
-        fs::create_dir_all(&folder).expect("a folder can be made");
-        let mut conf = include_str!("../../../scripts/nginx.conf").to_owned();
-        conf = conf.replace("@FOLDER@", &folder.display().to_string());
-        for (index, name) in SERVERS.iter().enumerate() {
-            let name = name.to_uppercase();
-            let address = |port: u16| format!("127.0.0.1:{port}");
-            conf = conf.replace(&format!("@{name}-1@"), &address(ports[index]));
-            conf = conf.replace(&format!("@{name}-2@"), &address(ports[index + 4]));
-            conf = conf.replace(&format!("@{name}@"), &address(fronts[index]));
-        }
-        fs::write(folder.join("nginx.conf"), conf).expect("it can be written");
-        let mut nginx = Command::new("nginx");
-        nginx.arg("-c").arg(folder.join("nginx.conf")).arg("-e").arg(folder.join("error.log"));
+        let upstreams: Vec<_> = (0..4).map(|index| [ports[index], ports[index + 4]]).collect();
         // As one process: killed, it takes no workers to be left behind with it.
-        nginx.args(["-g", "master_process off;"]).kill_on_drop(true);
-        let nginx = nginx.spawn().expect("nginx starts");
-        let up = async {
-            while TcpStream::connect(("127.0.0.1", fronts[3])).await.is_err() {
-                sleep(Duration::from_millis(20)).await; // nobody tells when it listens
-            }
-        };
-        soon("nginx listens", up).await;
-        Cluster { redis, servers, ports, fronts, folder, _nginx: nginx }
+        let nginx = Nginx::start(&upstreams, &["-g", "master_process off;"]).await;
+        let fronts = nginx.fronts.clone();
+        Cluster { redis, servers, ports, fronts, _nginx: nginx }
     }
 
     async fn kill(&mut self, index: usize) {
@@ -119,12 +85,6 @@ impl Cluster {
             return None;
         }
         Some(answer.json::<Update>().await.ok()?.id)
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

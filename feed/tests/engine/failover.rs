@@ -19,7 +19,7 @@ async fn one_of_each(url: &str) -> Vec<Server> {
 }
 
 /// Each client has these, and was told of so many gaps.
-async fn all_have(clients: &mut [Client], expected: &[u64], gaps: usize) {
+pub async fn all_have(clients: &mut [Client], expected: &[u64], gaps: usize) {
     for (index, client) in clients.iter_mut().enumerate() {
         let updates = client.take(expected.len()).await;
         assert_eq!(updates.iter().map(|update| update.id).collect::<Vec<_>>(), expected);
@@ -27,7 +27,7 @@ async fn all_have(clients: &mut [Client], expected: &[u64], gaps: usize) {
     }
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !is_so().await {
             sleep(Duration::from_millis(20)).await; // nobody tells
@@ -110,7 +110,7 @@ fn two_masters_by_one_name() {
 #[test]
 fn who_is_told_of_a_lost_update() {
     with(&[], async {
-        future::join(lost_update(true), lost_update(false)).await;
+        future::join(Box::pin(lost_update(true)), Box::pin(lost_update(false))).await;
     });
 }
 
@@ -238,9 +238,9 @@ fn a_replica_whose_clock_is_behind() {
         let mut clients = [Client::new(&first, lost), Client::new(&fresh, lower)];
         line.engine.store(other.port(), Relaxed);
         drop(one);
-        let last = newest_id_at_last(&first).await;
-        assert!(last > lost);
-        all_have(&mut clients, &[last], 1).await;
+        let next = newest_id_at_last(&first).await;
+        assert!(next > lost);
+        all_have(&mut clients, &[next], 1).await;
     });
 }
 

@@ -4,8 +4,10 @@
 //! Where there is no Redis or no nginx on this machine, these tests say so, and try nothing.
 
 mod bad_days;
+mod cluster;
 mod failover;
 mod line;
+mod nginx;
 mod shared;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,8 @@
 use std::{env, net::TcpListener, process, time::Duration, time::Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _, future};
-use lab::client::{Client, message, newest_id, open_socket, publish, publish_all};
+use lab::client::{Client, message, newest_id, open_socket, publish, publish_all, request};
+use lab::raw::{Raw, frame};
 use lab::{Redis, SERVERS, Server, Update, soon, within};
 use rand::seq::IndexedRandom as _;
 use tokio::time::sleep;
@@ -50,6 +51,28 @@ fn one_feed_for_all() {
             let mut client = Client::new(&server, sent[3].id);
             assert_eq!(client.take(4).await, sent[4..8]);
             assert_eq!(client.gaps(), 0);
+        }
+    });
+}
+
+/// A WebSocket client sends 100 texts, and a close or not, and is gone. Each of them takes the engine's
+/// answer to be published: all are, in order, and on the other server.
+#[test]
+fn a_client_that_is_gone_before_it_is_published() {
+    on_redis(async |redis| {
+        let servers = [server(&redis, "websockets").await, server(&redis, "polling").await];
+        let mut listener = Client::new(&servers[1], newest_id(&servers[1]).await);
+        for close in [&frame(0x88, b"")[..], b""] {
+            let mut client = Raw::connect(&servers[0]).await;
+            client.send(request("websockets")).await;
+            assert_eq!(client.response().await.status(), 101);
+            let texts: Vec<_> = (0..100).map(|number| format!("{number} and gone")).collect();
+            let frames = texts.iter().flat_map(|text| frame(0x81, text.as_bytes()));
+            client.send([&frames.collect::<Vec<_>>(), close].concat()).await;
+            drop(client);
+            for text in &texts {
+                assert_eq!(listener.next().await.update, *text);
+            }
         }
     });
 }

@@ -1,8 +1,9 @@
-//! Tries anybody's server on [the contract](../../../feed/WIRE.md), sentence by sentence.
+//! Tries anybody's server, or client, on [the contract](../../../feed/WIRE.md), sentence by sentence.
 //!
 //! `scripts/check.sh polling -- node server.mjs` builds it and runs it. The cases are those by which
-//! our own servers are tested ([`check::suite`]).
+//! our own servers are tested ([`check::suite`]). A client is tried by a hard server ([`client`]).
 
+mod client;
 mod mark;
 mod report;
 mod tries;
@@ -16,7 +17,7 @@ use std::{env, fs, io, panic, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use check::front;
-use check::suite::contract::{Sentence, sentences};
+use check::suite::contract::{Sentence, clients_sentences, sentences};
 use clap::Parser;
 use lab::server::{Other, try_other};
 use lab::{SERVERS, Server};
@@ -26,13 +27,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tries::try_all;
 
-/// Tries anybody's server on the contract (feed/WIRE.md), sentence by sentence.
+/// Tries anybody's server, or client, on the contract (feed/WIRE.md), sentence by sentence.
 ///
 /// The exit code is 0 when all that was asked for holds, 1 when something does not, 2 when it could
 /// not be tried at all, 3 when something was not tried and the rest holds.
 #[derive(Parser)]
 #[command(name = "scripts/check.sh", version)]
 struct Options {
+    /// It is a client: it gets SERVER in its environment, and prints what it receives
+    #[arg(long, conflicts_with_all = ["url", "page"])]
+    client: bool,
     /// By which technique the server tells what is new
     #[arg(value_parser = SERVERS)]
     technique: String,
@@ -48,6 +52,9 @@ struct Options {
     /// Tries only these sentences, separated by commas, as in 1.3,2.2; a level by its number alone
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// How many of a client's situations are played at the same time
+    #[arg(long, default_value_t = 16, requires = "client")]
+    at_once: usize,
     /// Prints the result as JSON; with --json=FILE, it goes there
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     json: Option<Option<PathBuf>>,
@@ -104,9 +111,13 @@ fn run(options: &Options) -> Result<ExitCode> {
         }));
         return page(technique, options.page_port);
     }
-    panic::set_hook(Box::new(|_| {})); // what a case panics with is said at its sentence
     let is_asked = |number: &str| asked.iter().any(|sentence| sentence.number == number);
-    let found = try_all(technique, is_asked, options.url.is_some());
+    let found = if options.client {
+        client::try_all(technique, is_asked, &options.command, options.at_once)?
+    } else {
+        panic::set_hook(Box::new(|_| {})); // what a case panics with is said at its sentence
+        try_all(technique, is_asked, options.url.is_some())
+    };
     let report = Report::new(technique, asked, found);
     if !matches!(options.json, Some(None)) {
         print!("{}", report.as_text());
@@ -119,7 +130,7 @@ fn run(options: &Options) -> Result<ExitCode> {
     let count = report.count();
     Ok(ExitCode::from(match () {
         () if count.fails > 0 => 1,
-        () if count.not_tried > 0 || count.holds == 0 => 3,
+        () if report.is_open() || count.holds == 0 => 3,
         () => 0,
     }))
 }
@@ -127,7 +138,7 @@ fn run(options: &Options) -> Result<ExitCode> {
 impl Options {
     /// The sentences that are asked for.
     fn asked(&self, technique: &str) -> Result<Vec<Sentence>> {
-        let all = sentences();
+        let all = if self.client { clients_sentences() } else { sentences() };
         for word in &self.only {
             let is_known = all.iter().any(|it| it.is_called(word));
             ensure!(is_known, "there is no sentence {word} in feed/WIRE.md");

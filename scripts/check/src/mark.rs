@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::{env, fs, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use lab::SERVERS;
 use serde_json::Value;
@@ -16,6 +16,9 @@ use serde_json::Value;
 #[derive(Parser)]
 #[command(name = "scripts/mark.sh")]
 pub struct Options {
+    /// They are clients: client.mjs, client.js or client.py
+    #[arg(long)]
+    client: bool,
     /// By which technique the servers tell what is new
     #[arg(value_parser = SERVERS)]
     technique: String,
@@ -79,15 +82,19 @@ impl Options {
         let (text, json) = (folder.join("check.txt"), folder.join("check.json"));
         let mut check = Command::new(env::current_exe()?);
         check.arg(&self.technique).arg(format!("--json={}", json.display()));
+        check.args(self.client.then_some("--client"));
         check.args(self.level.map(|level| format!("--level={level}")));
         check.args(self.only.as_ref().map(|only| format!("--only={only}")));
-        check.arg("--").args(starts(&folder)?).current_dir(&folder);
+        check
+            .arg("--")
+            .args(starts(&folder, if self.client { "client" } else { "server" })?)
+            .current_dir(&folder);
         let file = fs::File::create(&text)
             .with_context(|| format!("{} can't be written", text.display()))?;
         let output = check.stdout(file).stderr(Stdio::piped()).output()?;
         let result: Value = serde_json::from_slice(&fs::read(&json)?)?;
         if let Some(why) = result["error"].as_str() {
-            anyhow::bail!("{why} {}", String::from_utf8_lossy(&output.stderr));
+            bail!("{why} {}", String::from_utf8_lossy(&output.stderr));
         }
         let level = |level: &Value| Some((level["holds"].as_u64()?, level["of"].as_u64()?));
         let levels = (1..=3).map(|number: u64| {
@@ -141,28 +148,28 @@ impl Mark {
     }
 }
 
-/// The command that starts what is in a folder.
-fn starts(folder: &Path) -> Result<Vec<String>> {
+/// The command that starts what is in a folder: a server, or a client.
+fn starts(folder: &Path, what: &str) -> Result<Vec<String>> {
     let start = folder.join("start");
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     if start.exists() {
         let first = fs::read(&start)?;
         let first = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        anyhow::ensure!(
+        ensure!(
             !(first.starts_with(b"#!") && first.ends_with(b"\r")),
             "start has the line ends of Windows: sed -i 's/\\r$//' start"
         );
-        anyhow::ensure!(is_executable(&start)?, "start is not executable: chmod +x start");
+        ensure!(is_executable(&start)?, "start is not executable: chmod +x start");
         return Ok(vec![path("start")]);
     }
-    for (file, program) in
-        [("server.mjs", &["node"][..]), ("server.js", &["node"]), ("server.py", &["python3", "-u"])]
-    {
-        if folder.join(file).exists() {
-            return Ok(program.iter().map(ToString::to_string).chain([path(file)]).collect());
+    let programs = [("mjs", &["node"][..]), ("js", &["node"]), ("py", &["python3", "-u"])];
+    for (end, program) in programs {
+        let file = path(&format!("{what}.{end}"));
+        if Path::new(&file).exists() {
+            return Ok(program.iter().map(ToString::to_string).chain([file]).collect());
         }
     }
-    anyhow::bail!("nothing that can be started: start, server.mjs, server.js or server.py")
+    bail!("nothing that can be started: start, {what}.mjs, {what}.js or {what}.py")
 }
 
 fn is_executable(file: &Path) -> Result<bool> {

@@ -3,20 +3,21 @@
 use std::env;
 use std::io::{IsTerminal as _, stdout};
 
-use check::suite::Case;
-use check::suite::contract::{self, LEVELS, Sentence};
+use check::suite::contract::{self, CLIENTS_LEVELS, LEVELS, Sentence};
 use serde_json::{Value, json};
 
-use crate::tries::{Found, is_dumb};
+use crate::tries::{Found, Tried, is_dumb};
 
 /// Everything that one run has found out.
 pub struct Report {
-    /// Who was tried: a server's technique.
+    /// By which technique: what was tried is a server of it, or a client.
     pub technique: &'static str,
     /// The words that tried it, behind the program's name.
     pub options: Vec<String>,
     pub sentences: Vec<(Sentence, Found)>,
-    pub cases: Vec<(Case, Found)>,
+    pub cases: Vec<Tried>,
+    /// What the levels are called.
+    levels: [&'static str; 3],
 }
 
 /// How many sentences of a level, or of all.
@@ -28,14 +29,17 @@ pub struct Count {
 
 impl Report {
     /// A sentence holds when all of its cases do.
-    pub fn new(technique: &'static str, asked: Vec<Sentence>, cases: Vec<(Case, Found)>) -> Report {
+    pub fn new(technique: &'static str, asked: Vec<Sentence>, cases: Vec<Tried>) -> Report {
+        let is_client = asked.iter().any(|sentence| sentence.number.starts_with('C'));
         let result = |sentence: Sentence| {
-            let own = cases.iter().filter(|(case, _)| case.sentence == Some(sentence.number));
-            let found = own.fold(Found::Holds, |found, (_, next)| found.and(next));
+            let own = cases.iter().filter(|case| case.sentences.contains(&sentence.number));
+            let found = own.fold(Found::Holds, |found, next| found.and(&next.found));
             (sentence, found)
         };
         let sentences = asked.into_iter().map(result).collect();
-        Report { technique, options: env::args().skip(1).collect(), sentences, cases }
+        let levels = if is_client { CLIENTS_LEVELS } else { LEVELS };
+        let options = env::args().skip(1).collect();
+        Report { technique, options, sentences, cases, levels }
     }
 
     fn of_level(&self, level: usize) -> impl Iterator<Item = &(Sentence, Found)> {
@@ -45,12 +49,18 @@ impl Report {
     /// The levels of which something was asked: number, name, counts.
     fn levels(&self) -> impl Iterator<Item = (usize, &'static str, Count)> {
         let levels =
-            (1..).zip(LEVELS).map(|(level, name)| (level, name, count(self.of_level(level))));
+            (1..).zip(self.levels).map(|(level, name)| (level, name, count(self.of_level(level))));
         levels.filter(|(.., count)| count.of() > 0)
     }
 
     pub fn count(&self) -> Count {
         count(self.sentences.iter())
+    }
+
+    /// Whether something that was asked for was not tried.
+    pub fn is_open(&self) -> bool {
+        let mut found = self.sentences.iter().map(|(_, found)| found);
+        found.any(|found| matches!(found, Found::NotTried(_)) && !found.does_not_apply())
     }
 
     /// The command that tries one sentence again.
@@ -124,9 +134,10 @@ impl Report {
             let Sentence { number, text, .. } = sentence;
             json!({"number": number, "text": text, "holds": holds, "result": result, "why": why})
         });
-        let cases = self.cases.iter().map(|(case, result)| {
-            let (holds, result, why) = found(result);
-            json!({"id": case.name, "sentence": case.sentence, "holds": holds, "result": result, "why": why})
+        let cases = self.cases.iter().map(|case| {
+            let (holds, result, why) = found(&case.found);
+            let Tried { id, sentences, .. } = case;
+            json!({"id": id, "sentences": sentences, "holds": holds, "result": result, "why": why})
         });
         let levels = self.levels().map(|(level, _, count)| {
             let mut counts = count.as_json();

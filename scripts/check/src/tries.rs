@@ -36,6 +36,8 @@ pub enum Found {
     NotTried(String),
 }
 
+/// Why a sentence is not tried on a client that only listens.
+pub const LISTENS_ONLY: &str = "it does not send";
 /// Why a case is not tried on a server that runs already.
 const STARTS: &str = "it would start, stop or look into the server";
 
@@ -43,6 +45,11 @@ impl Found {
     /// Whether it was tried, and is as the contract says.
     pub fn is_held(&self) -> bool {
         matches!(self, Found::Holds | Found::HoldsBut(_))
+    }
+
+    /// Whether it is no matter of what was tried: a client that only listens does not send.
+    pub fn does_not_apply(&self) -> bool {
+        matches!(self, Found::NotTried(why) if why == LISTENS_ONLY)
     }
 
     /// What it is called in a report.
@@ -89,6 +96,13 @@ impl Found {
     }
 }
 
+/// A case, or a situation: what it is called, the sentences that it tries, and what was found.
+pub struct Tried {
+    pub id: &'static str,
+    pub sentences: Vec<&'static str>,
+    pub found: Found,
+}
+
 /// The cases of a technique, and what was found of those that were tried.
 struct Tries {
     technique: &'static str,
@@ -103,7 +117,7 @@ pub fn try_all(
     technique: &'static str,
     is_asked: impl Fn(&str) -> bool,
     runs_already: bool,
-) -> Vec<(Case, Found)> {
+) -> Vec<Tried> {
     let mut cases = cases(technique);
     cases.retain(|case| case.sentence.is_some());
     let found = Mutex::new(vec![None; cases.len()]);
@@ -145,7 +159,11 @@ pub fn try_all(
     let found = tries.found.into_inner().expect("nobody panicked with it");
     let found = tries.cases.into_iter().zip(found).enumerate();
     let found = found.filter(|(index, _)| asked.contains(index));
-    found.filter_map(|(_, (case, found))| Some((case, found?.said()))).collect()
+    let tried = |(_, (case, found)): (usize, (Case, Option<Found>))| {
+        let sentences = case.sentence.into_iter().collect();
+        Some(Tried { id: case.name, sentences, found: found?.said() })
+    };
+    found.filter_map(tried).collect()
 }
 
 impl Tries {
@@ -260,7 +278,7 @@ pub fn is_dumb() -> bool {
 }
 
 /// Shows how far it is, where somebody looks at it.
-fn progress(text: &str) {
+pub fn progress(text: &str) {
     if stderr().is_terminal() && !is_dumb() {
         let _ = write!(stderr(), "\r{text:30}\r");
     }

@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "only its folder, its environment and its terminal are used here")]
 mod session;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -49,17 +49,41 @@ fn script(session: &Session, name: &str, arguments: &[&str]) -> Command {
 }
 
 async fn output(command: &mut Command) -> (Output, String) {
-    let output = soon("its end", command.kill_on_drop(true).output()).await.expect("bash is there");
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("bash is there");
+    let _ended = Group::of(&child); // also where it has not ended soon
+    let output = soon("its end", child.wait_with_output()).await.expect("it can be waited for");
     let all = [&*output.stdout, &*output.stderr].concat();
     (output, String::from_utf8(all).expect("it is text"))
 }
 
+/// The process group of a script. Dropped, it ends with all that was started in it.
+struct Group(Pid);
+
+impl Group {
+    fn of(leader: &Child) -> Group {
+        Group(Pid::from_raw(leader.id().and_then(|pid| pid.try_into().ok()).expect("it runs")))
+    }
+
+    /// Ctrl-C: what runs in the foreground gets the signal.
+    fn interrupt(&self) {
+        killpg(self.0, Signal::SIGINT).expect("it runs");
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = killpg(self.0, Signal::SIGTERM); // it may have ended
+    }
+}
+
 /// Starts a command on a terminal of its own, as the leader of a process group.
-fn on_a_terminal(command: &mut Command) -> (Child, Terminal) {
+fn on_a_terminal(command: &mut Command) -> (Child, Group, Terminal) {
     let terminal = Terminal::open();
     terminal.shows(command.stdin(Stdio::piped()));
-    let child = command.process_group(0).kill_on_drop(true).spawn().expect("bash is there");
-    (child, terminal)
+    let child = command.process_group(0).spawn().expect("bash is there");
+    let group = Group::of(&child);
+    (child, group, terminal)
 }
 
 /// Waits until that is on it.
@@ -67,18 +91,12 @@ async fn until(terminal: &mut Terminal, is_it: impl Fn(&str) -> bool) {
     terminal.printed.wait_for(|shown| is_it(shown)).await.expect("it is open");
 }
 
-/// Ctrl-C: what runs in the foreground gets the signal.
-fn interrupt(child: &Child) {
-    let group = child.id().and_then(|pid| pid.try_into().ok()).expect("it runs");
-    killpg(Pid::from_raw(group), Signal::SIGINT).expect("it runs");
-}
-
 #[test]
 fn the_addresses_stay_in_sight() {
     run(async {
         let (session, ports) = (Session::start(&root()), free_ports());
         let mut all = session.all_at(&ports);
-        let (mut all, mut terminal) = on_a_terminal(all.env("CODESPACE_NAME", "ann"));
+        let (mut all, group, mut terminal) = on_a_terminal(all.env("CODESPACE_NAME", "ann"));
         soon("all listen", until(&mut terminal, |shown| shown.ends_with(LAST))).await;
         assert_eq!(terminal.so_far().matches("Listening").count(), 0, "nobody types these ports");
 
@@ -116,7 +134,7 @@ fn the_addresses_stay_in_sight() {
         assert_eq!(ask(ours).await.expect("it answers").status(), 200);
         assert_eq!(ask(other).await.expect("it answers").status(), 421);
 
-        interrupt(&all);
+        group.interrupt();
         let status = soon("its end", all.wait()).await.expect("it can be waited for");
         assert_eq!(status.code(), Some(130), "{}", terminal.so_far());
     });
@@ -128,8 +146,9 @@ fn a_pipe_gets_all_lines() {
     run(async {
         let session = Session::start(&root());
         let mut all = session.all_at(&free_ports());
-        all.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).process_group(0);
+        all.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = all.spawn().expect("bash is there");
+        let group = Group::of(&child);
         let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(
             child.stdout.take().expect("it is piped"),
         ));
@@ -140,7 +159,7 @@ fn a_pipe_gets_all_lines() {
             let (name, rest) = line.split_once(' ').unwrap_or_default();
             sent.extend(rest.ends_with(" SENT: Real-Time Update 1").then(|| name.to_owned()));
         }
-        interrupt(&child);
+        group.interrupt();
         soon("its end", child.wait()).await.expect("it can be waited for");
     });
 }
@@ -175,7 +194,7 @@ fn ports_that_are_taken() {
 fn it_runs_already() {
     run(async {
         let (session, ports) = (Session::start(&root()), free_ports());
-        let (first, mut terminal) = on_a_terminal(&mut session.all_at(&ports));
+        let (_first, _group, mut terminal) = on_a_terminal(&mut session.all_at(&ports));
         soon("all listen", until(&mut terminal, |shown| shown.ends_with(LAST))).await;
         let (output, said) = output(session.all_at(&ports).stdin(Stdio::null())).await;
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -185,7 +204,6 @@ fn it_runs_already() {
         if ["lsof", "ss"].iter().any(|program| is_there(program)) {
             assert_eq!(said.matches("scripts/all.sh, which runs already (process ").count(), 4);
         }
-        interrupt(&first);
     });
 }
 
@@ -203,10 +221,10 @@ fn stopped_while_it_builds() {
         let temporary = session.folder.join("temporary");
         fs::create_dir(&temporary).expect("the folder is ours");
         let mut all = session.all_at(&free_ports());
-        let (mut all, mut terminal) = on_a_terminal(all.env("TMPDIR", &temporary));
+        let (mut all, group, mut terminal) = on_a_terminal(all.env("TMPDIR", &temporary));
         soon("it builds", until(&mut terminal, |shown| shown.contains("\nbuilding\n"))).await;
         assert!(terminal.so_far().starts_with("Building the four servers. The first time, "));
-        interrupt(&all);
+        group.interrupt();
         let status = soon("its end", all.wait()).await.expect("it can be waited for");
         assert_eq!(status.code(), Some(130), "{}", terminal.so_far());
         assert!(asked.exists());
@@ -235,7 +253,8 @@ fn no_silence_while_it_builds() {
             assert!(!result.status.success(), "{name}: {said}");
             assert!(first().is_some_and(|line| line.starts_with("--quiet build ")), "{name}");
             fs::remove_file(&asked).expect("it is there");
-            let (mut child, _terminal) = on_a_terminal(&mut script(&session, name, arguments));
+            let (mut child, _group, _terminal) =
+                on_a_terminal(&mut script(&session, name, arguments));
             soon("its end", child.wait()).await.expect("it can be waited for");
             assert!(first().is_some_and(|line| line.starts_with("build ")), "{name}");
         }
@@ -314,6 +333,29 @@ fn no_cargo_or_an_old_one() {
             }
         }
     });
+}
+
+/// What one server is built of serves the next one: all of them ask for the same features of the same
+/// libraries, and so the second command of the README builds nothing twice.
+#[test]
+fn the_servers_share_what_is_built() {
+    let mut libraries: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for server in SERVERS {
+        let words =
+            "tree --offline --edges normal,no-proc-macro --prefix none --no-dedupe --package";
+        let mut tree = std::process::Command::new(env!("CARGO"));
+        tree.args(words.split(' ')).args([server, "--format", "{p} {f}"]).current_dir(root());
+        let tree = tree.output();
+        let tree = tree.expect("cargo is there");
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let tree = String::from_utf8(tree.stdout).expect("it is text");
+        for line in tree.lines().filter(|line| !line.starts_with(server)) {
+            let (library, features) = line.split_at(line.rfind(' ').unwrap_or(line.len()));
+            libraries.entry(library.into()).or_default().insert(features.trim().into());
+        }
+    }
+    libraries.retain(|_, features| features.len() > 1);
+    assert!(libraries.is_empty(), "built more than once: {libraries:#?}");
 }
 
 /// What nobody here can start: the image, the services and the dev container name what is there.

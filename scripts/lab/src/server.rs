@@ -56,9 +56,7 @@ pub struct Server {
     name: String,
     process: Option<Child>,
     /// The process group that ends with it: where it is somebody else's.
-    group: Option<i32>,
-    /// What all that it starts has in its environment.
-    mark: Option<String>,
+    _group: Option<Group>,
     /// Where `localhost` is: somebody else's server may be at one of its two addresses only.
     host: &'static str,
     port: u16,
@@ -74,12 +72,11 @@ impl Server {
         if let Some(Other::Port(port)) = OTHER.get() {
             let nothing = || watch::channel(Vec::new()).1;
             let (name, port) = (name.to_owned(), *port);
-            let (process, group, mark) = (None, None, None);
+            let process = None;
             return Server {
                 name,
                 process,
-                group,
-                mark,
+                _group: None,
                 host: V4,
                 port,
                 printed: nothing(),
@@ -166,22 +163,18 @@ impl Server {
 
     fn process_of(name: &str, command: &mut Command) -> Server {
         let is_ours = !is_other();
-        let mark = (!is_ours).then(|| format!("{}-{}", std::process::id(), rand::random::<u64>()));
-        if let Some(mark) = &mark {
-            command.process_group(0).env(MARK, mark); // what it starts ends with it
-        }
+        let group = (!is_ours).then(|| Group::of(command));
         let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let group = process.id().and_then(|id| id.try_into().ok()).filter(|_| !is_ours);
-        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
+        let group = group.map(|group| group.led_by(&process));
         let printed = lines_of(process.stdout.take().expect("it is piped"), false);
         let complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
         let process = Some(process);
-        Server { name: name.into(), process, group, mark, host: V4, port: 0, printed, complained }
+        Server { name: name.into(), process, _group: group, host: V4, port: 0, printed, complained }
     }
 
     /// Starts a server with this command, and waits until it says where it listens.
@@ -337,27 +330,56 @@ impl Server {
     }
 }
 
-/// The process groups of somebody else's servers that run now, each led by the server.
+/// The process groups of somebody else's servers and clients that run now, each led by one of them.
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(group) = self.group {
-            GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
-            end_group(group);
-        }
-        self.mark.as_deref().into_iter().for_each(end_marked);
+/// All that somebody else's program starts: the process group that it leads, and what has left that.
+/// Dropped, all of it is killed.
+#[derive(Debug)]
+pub struct Group {
+    leader: Option<i32>,
+    /// What each of them has in its environment.
+    mark: String,
+}
+
+impl Group {
+    /// The group of a program that is about to start.
+    pub fn of(command: &mut Command) -> Group {
+        let mark = format!("{}-{}", std::process::id(), rand::random::<u64>());
+        command.process_group(0).env(MARK, &mark);
+        Group { leader: None, mark }
+    }
+
+    /// It has started: this process leads it.
+    #[must_use]
+    pub fn led_by(mut self, process: &Child) -> Group {
+        self.leader = process.id().and_then(|id| id.try_into().ok());
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).extend(self.leader);
+        self
+    }
+
+    /// Sends a signal to all of it.
+    pub fn signal(&self, signal: Signal) {
+        let _ = self.leader.map(|group| signal::killpg(Pid::from_raw(group), signal)); // it may have ended
     }
 }
 
-fn end_group(group: i32) {
-    let _ = signal::killpg(Pid::from_raw(group), Signal::SIGKILL); // it may have ended
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.leader {
+            GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+            self.signal(Signal::SIGKILL);
+            end_marked(&self.mark);
+        }
+    }
 }
 
-/// Ends all of somebody else's servers that this process has started: it is about to end itself.
+/// Ends all of somebody else's programs that this process has started: it is about to end itself.
 pub fn end_all() {
     let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    groups.iter().for_each(|group| end_group(*group));
+    for group in groups.iter() {
+        let _ = signal::killpg(Pid::from_raw(*group), Signal::SIGKILL); // it may have ended
+    }
     end_children();
 }
 

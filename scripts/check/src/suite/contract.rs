@@ -2,9 +2,9 @@
 
 /// One sentence of it.
 pub struct Sentence {
-    /// As in `2.13`: its level, and its place there.
+    /// As in `2.13`: its level, and its place there; or `C2.1`, where it is a client's.
     pub number: &'static str,
-    /// Of which technique it speaks; without, of all.
+    /// Of which techniques it speaks (there may be commas between them); without, of all.
     pub technique: Option<&'static str>,
     /// In its own words, without the signs of Markdown.
     pub text: String,
@@ -14,7 +14,8 @@ impl Sentence {
     /// 1, 2 or 3.
     #[must_use]
     pub fn level(&self) -> usize {
-        self.number.split('.').next().and_then(|level| level.parse().ok()).unwrap_or(0)
+        let number = self.number.trim_start_matches('C');
+        number.split('.').next().and_then(|level| level.parse().ok()).unwrap_or(0)
     }
 
     /// Whether it is called so: by its number, or by its level alone.
@@ -23,15 +24,17 @@ impl Sentence {
         self.number == name || self.number.split_once('.').is_some_and(|(level, _)| level == name)
     }
 
-    /// Whether a server of this technique has to keep it.
+    /// Whether a server (or a client) of this technique has to keep it.
     #[must_use]
     pub fn is_for(&self, technique: &str) -> bool {
-        self.technique.is_none_or(|of| of == technique)
+        self.technique.is_none_or(|of| of.split(", ").any(|one| one == technique))
     }
 }
 
-/// What the levels are called, the first one first.
+/// What a server's levels are called, the first one first.
 pub const LEVELS: [&str; 3] = ["it works", "nothing is lost", "nobody brings it down"];
+/// The same of a client's.
+pub const CLIENTS_LEVELS: [&str; 3] = ["it works", "it loses nothing", "it is polite"];
 
 const TEXT: &str = include_str!("../../../../feed/WIRE.md");
 
@@ -41,9 +44,19 @@ pub fn date() -> &'static str {
     TEXT.split_once("contract of ").and_then(|(_, rest)| rest.get(..10)).unwrap_or("no date")
 }
 
-/// All sentences, in their order.
+/// All sentences about servers, in their order.
 #[must_use]
 pub fn sentences() -> Vec<Sentence> {
+    all().filter(|sentence| !sentence.number.starts_with('C')).collect()
+}
+
+/// All sentences about clients, in their order.
+#[must_use]
+pub fn clients_sentences() -> Vec<Sentence> {
+    all().filter(|sentence| sentence.number.starts_with('C')).collect()
+}
+
+fn all() -> impl Iterator<Item = Sentence> {
     // A sentence is an item of a list, and may be broken into lines that are indented.
     let items = TEXT.split("\n- **").skip(1).filter_map(|item| item.split_once("**"));
     let sentence = |(number, rest): (&'static str, &'static str)| {
@@ -58,7 +71,7 @@ pub fn sentences() -> Vec<Sentence> {
         let text: String = first.into_iter().flatten().chain(rest.chars()).collect();
         Sentence { number, technique, text: text.replace(['`', '*'], "").trim().into() }
     };
-    items.map(sentence).collect()
+    items.map(sentence)
 }
 
 #[cfg(test)]

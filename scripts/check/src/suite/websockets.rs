@@ -471,15 +471,18 @@ pub async fn a_message_and_gone(name: &'static str) {
     }
 }
 
-/// Many texts and a close in one go, by a client that still reads: it gets all of its texts back, and
-/// then the answer to its close.
+/// Many texts, a close and the end of its half, or not, in one go, by a client that still reads: it gets
+/// all of its texts back, and then the answer to its close.
 pub async fn many_messages_and_a_close(name: &'static str) {
     let server = Server::start(name).await;
     let mut listener = Client::new(&server, newest_id(&server).await);
-    for round in 0..5 {
+    for round in 0..6 {
         let texts = numbered(round, MANY);
         let mut client = handshaken(&server, "", "").await;
         client.send([frames_of(&texts), frame(CLOSE, &u16::to_be_bytes(1000))].concat()).await;
+        if round % 2 == 0 {
+            client.close_half().await;
+        }
         for text in &texts {
             assert_eq!(own(&mut client).await, Frame(TEXT, text.clone().into_bytes()));
         }

@@ -1,6 +1,7 @@
 //! The check itself, tried: our servers keep every sentence of the contract, the naive ones what they
-//! are said to keep, and a server with one mistake is told which. `cargo test -p check --test check`
+//! are said to keep, and a server with one mistake is told which; clients as well. `cargo test -p check --test check`
 
+mod clients;
 mod mistakes;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ fn main() {
             Ok(same(&result.holds, mistake.keeps)?)
         })
     }));
+    trials.extend(clients::trials());
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(4); // they wait most of the time
     libtest_mimic::run(&arguments, trials).exit();
@@ -73,20 +75,20 @@ fn naive(technique: &'static str) -> Result<(), String> {
     };
     let holds: Vec<_> = result.holds.iter().filter(|number| !number.starts_with("1.")).collect();
     same(&holds, kept)?;
-    let told = told(technique)?;
+    let told = told(technique, |row| row.starts_with(['2', '3']))?;
     // What needs a sentence that fails is lost as well.
     let lost = [result.fails, result.needs].concat();
     same(&lost, &told.iter().map(String::as_str).collect::<Vec<_>>())
         .map_err(|why| format!("its walkthrough does not tell exactly what fails: {why}"))
 }
 
-/// The sentences of which a walkthrough's table says why the naive server does not keep them.
-fn told(technique: &str) -> Result<Vec<String>, String> {
+/// The sentences of which a walkthrough's table says why a naive server or client does not keep them.
+fn told(technique: &str, is_row: fn(&str) -> bool) -> Result<Vec<String>, String> {
     let walkthrough = fs::read_to_string(root().join(technique).join("README.md"));
     let walkthrough = walkthrough.map_err(|why| why.to_string())?;
     let rows = walkthrough.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     let mut told = Vec::new();
-    for part in rows.filter(|row| row.starts_with(['2', '3'])).flat_map(|row| row.split(", ")) {
+    for part in rows.filter(|row| is_row(row)).flat_map(|row| row.split(", ")) {
         let (from, to) = part.split_once(" to ").unwrap_or((part, part));
         let numbers = [from, to].map(|number| number.split_once('.'));
         let [Some((level, from)), Some((_, to))] = numbers else { continue };

@@ -27,12 +27,19 @@ const NO_WHOLE_ROWS: &str = "(() => {
     return wrong;
 })()";
 
-/// Opens the comparison of four servers, and waits until each page is connected.
-async fn open_comparison(browser: &Browser, url: &str) {
-    browser.open(url).await;
+/// Waits until the comparison has found all four.
+pub async fn is_running(browser: &Browser) {
     for name in SERVERS {
         let running = format!("{} === 'running'", said_of(name));
         browser.until(&format!("{name} is running"), &running).await;
+    }
+}
+
+/// Opens the comparison of four servers, and waits until each page is connected.
+async fn open_comparison(browser: &Browser, url: &str) {
+    browser.open(url).await;
+    is_running(browser).await;
+    for name in SERVERS {
         browser.enter_frame(Some(&frame(name))).await;
         begin(browser).await;
         browser.enter_frame(None).await;
@@ -350,10 +357,7 @@ async fn the_slider_is_not_lost() {
             browser.click(&format!("nav a[href*='{leads_to}']")).await;
         }
         browser.until("the slider is back", ready).await;
-        for name in SERVERS {
-            let running = format!("{} === 'running'", said_of(name));
-            browser.until(&format!("{name} is found, too"), &running).await;
-        }
+        is_running(&browser).await;
         browser.close_window().await; // or there are no connections left
         browser.switch_to(&first).await;
     }
@@ -361,6 +365,23 @@ async fn the_slider_is_not_lost() {
     browser.open_window().await;
     browser.open(&format!("http://127.0.0.1:{}/public/compare/index.html", lines.ports[3].1)).await;
     browser.until("the slider is there", ready).await;
+}
+
+/// Where a server is, and the control of the lines, may be said by a whole address, too.
+#[tokio::test]
+async fn whole_addresses() {
+    let lines = Lines::start().await;
+    let browser = Browser::start().await;
+    let address = |port| format!("http://127.0.0.1:{port}/");
+    let all = lines.ports.iter().map(|(name, port)| format!("&{name}={}", address(port)));
+    let (all, control) = (all.collect::<String>(), address(&lines.control));
+    // By a server that is not where it usually is, and is not asked for by its port.
+    let page = lines.servers[0].url("/public/compare/index.html");
+    open_comparison(&browser, &format!("{page}?line={control}{all}")).await;
+    let ready = "!document.querySelector('#round-trip').disabled";
+    browser.until("the slider", ready).await;
+    type_message(&browser, "by address").await;
+    browser.until("all four are measured", &measured(&SERVERS)).await;
 }
 
 /// The ring around the slider that has the focus touches neither *Client* nor *Server* below it.

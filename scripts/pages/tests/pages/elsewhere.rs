@@ -225,6 +225,17 @@ async fn works(browser: &Browser, address: impl Fn(u16) -> String) {
     browser.click("nav a").await; // which is there
     browser.until("it has led there", &format!("location.href === '{}'", address(8001))).await;
     until_status(browser, "connected").await;
+
+    // The comparison finds all four, and is listened to; a page leads back to it.
+    browser.click("nav a[href*='/compare/']").await;
+    comparison::is_running(browser).await;
+    type_message(browser, "to all four").await;
+    browser.until("all four are measured", &measured(&SERVERS)).await;
+    browser.click("#results [data-technique=websockets] a").await;
+    begin(browser).await;
+    until_received(browser, "to all four").await;
+    browser.click("nav a[href*='/compare/']").await;
+    comparison::is_running(browser).await;
 }
 
 macro_rules! behind_a_forwarder {

@@ -40,6 +40,7 @@ in_each_browser! {
     polling_lives
     long_polling_lives
     server_sent_events_lives
+    by_fetch_lives
     websockets_lives
     back
     the_comparison_in_each_browser
@@ -59,19 +60,24 @@ async fn start_if_here(engine: Engine) -> Option<Browser> {
 }
 
 async fn polling_lives(browser: Browser) {
-    lives(&browser, "polling").await;
+    lives(&browser, "polling", None).await;
 }
 
 async fn long_polling_lives(browser: Browser) {
-    lives(&browser, "long-polling").await;
+    lives(&browser, "long-polling", None).await;
 }
 
 async fn server_sent_events_lives(browser: Browser) {
-    lives(&browser, "server-sent-events").await;
+    lives(&browser, "server-sent-events", None).await;
+}
+
+/// The same stream, read by fetch.
+async fn by_fetch_lives(browser: Browser) {
+    lives(&browser, "server-sent-events", Some("#by-fetch")).await;
 }
 
 async fn websockets_lives(browser: Browser) {
-    lives(&browser, "websockets").await;
+    lives(&browser, "websockets", None).await;
 }
 
 const REFUSED: &str = "document.querySelector('#refused').textContent";
@@ -81,11 +87,18 @@ const FOLLOWED: &str = "(({ scrollHeight, scrollTop, clientHeight }) =>
     scrollHeight - scrollTop - clientHeight < 3)(document.querySelector('#updates'))";
 
 /// One page, from its first update to a server that was away twice: each update once, in order.
-async fn lives(browser: &Browser, name: &str) {
+async fn lives(browser: &Browser, name: &str, other_way: Option<&str>) {
     let port = lasting_port();
     let mut server = start_at(name, port).await;
     open(browser, &server).await;
     let mut expected = vec!["Real-Time Update 1".to_owned()];
+    if let Some(switch) = other_way {
+        until_received(browser, &expected[0]).await;
+        browser.click(switch).await;
+        until_status(browser, "connected").await;
+        let asked = "document.querySelector('#wire').textContent.includes('Last-Event-ID')";
+        browser.until("a script's request brings a header", asked).await;
+    }
     publish(&server, "from elsewhere").await;
     type_message(browser, "with Enter").await;
     until_received(browser, "with Enter").await;
@@ -167,7 +180,8 @@ async fn lives(browser: &Browser, name: &str) {
         for label in asked {
             let label = label.as_str().expect("it is a text");
             assert_eq!(label.matches("Last-Event-ID: ").count(), 1, "{label}");
-            assert_eq!(label.matches("after=").count(), 1, "{label}");
+            let by_itself = usize::from(other_way.is_none()); // the browser asks for the old address
+            assert_eq!(label.matches("after=").count(), by_itself, "{label}");
         }
         assert_ne!(asked[0], asked[asked.len() - 1], "the id of the last event, each time");
     }
