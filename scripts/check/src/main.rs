@@ -57,6 +57,7 @@ struct Options {
     at_once: usize,
     /// Prints the result as JSON; with --json=FILE, it goes there
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "it is given or not, with a file or without")]
     json: Option<Option<PathBuf>>,
     /// Writes the result for another program's CI, in the form of `JUnit`
     #[arg(long, value_name = "FILE")]
@@ -76,7 +77,8 @@ fn main() -> ExitCode {
     let mut words: Vec<String> = env::args().collect();
     let result = if words.get(1).is_some_and(|word| word == "mark") {
         words.remove(1);
-        mark::Options::parse_from(words).run().map(|()| ExitCode::SUCCESS)
+        mark::Options::parse_from(words).run();
+        Ok(ExitCode::SUCCESS)
     } else {
         let options = Options::parse_from(words);
         run(&options).inspect_err(|why| {

@@ -1,6 +1,7 @@
 //! What was found, sentence by sentence: for a reader, for a program, for a CI, to hand out.
 
 use std::env;
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, stdout};
 
 use check::suite::contract::{self, CLIENTS_LEVELS, LEVELS, Sentence};
@@ -167,8 +168,9 @@ impl Report {
             all.fails
         );
         for (level, name, count) in self.levels() {
-            xml += &format!(
-                "  <testsuite name=\"level {level}: {name}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n",
+            let _ = writeln!(
+                xml,
+                "  <testsuite name=\"level {level}: {name}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">",
                 count.of(),
                 count.fails,
                 count.not_tried
@@ -181,8 +183,9 @@ impl Report {
                     Found::NotTried(_) => format!("<skipped message=\"{why}\"/>"),
                     _ => String::new(),
                 };
-                xml += &format!(
-                    "    <testcase classname=\"{}\" name=\"{} {name}\">{inside}</testcase>\n",
+                let _ = writeln!(
+                    xml,
+                    "    <testcase classname=\"{}\" name=\"{} {name}\">{inside}</testcase>",
                     self.technique, sentence.number
                 );
             }
@@ -195,14 +198,16 @@ impl Report {
     pub fn as_html(&self) -> String {
         let mut levels = String::new();
         for (level, name, count) in self.levels() {
-            levels += &format!(
+            let _ = write!(
+                levels,
                 "<h2>Level {level}: {name}, {} of {}</h2>\n<dl>\n",
                 count.holds,
                 count.of()
             );
             for (sentence, found) in self.of_level(level) {
                 let why = found.why().map(|why| format!("\n<pre>{}</pre>", escaped(why)));
-                levels += &format!(
+                let _ = write!(
+                    levels,
                     "<dt class=\"{}\">{} <b>{}</b></dt>\n<dd>{}{}</dd>\n",
                     if found.is_held() { "holds" } else { "open" },
                     sentence.number,

@@ -159,11 +159,11 @@ pub fn try_all(
     let found = tries.found.into_inner().expect("nobody panicked with it");
     let found = tries.cases.into_iter().zip(found).enumerate();
     let found = found.filter(|(index, _)| asked.contains(index));
-    let tried = |(_, (case, found)): (usize, (Case, Option<Found>))| {
+    let as_tried = |(_, (case, found)): (usize, (Case, Option<Found>))| {
         let sentences = case.sentence.into_iter().collect();
         Some(Tried { id: case.name, sentences, found: found?.said() })
     };
-    found.filter_map(tried).collect()
+    found.filter_map(as_tried).collect()
 }
 
 impl Tries {

@@ -29,7 +29,7 @@ fn difference(what: &str, came: &str, expected: &str) -> String {
         let colon = if what.is_empty() { "" } else { ": " };
         return format!("{what}{colon}came {came}, expected {expected}");
     }
-    let start = if alike > BEFORE { alike - BEFORE } else { 0 };
+    let start = alike.saturating_sub(BEFORE);
     let (came, expected) = (from(came, start, SHOWN), from(expected, start, SHOWN));
     let mark = " ".repeat(alike - start + if start > 0 { 2 } else { 0 });
     format!("{what}\n came      {came}\n expected  {expected}\n           {mark}^ here they differ")

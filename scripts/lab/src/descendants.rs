@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 /// The variable with a program's mark.
 pub const MARK: &str = "STARTED_BY_CHECK";
 
-/// From now on, whoever loses their parent below this process becomes its child (prctl(2)).
+/// From now on, whoever loses their parent below this process becomes its child (`prctl(2)`).
 pub fn adopt() {
     let _ = set_child_subreaper(true); // as Linux has it
 }
@@ -31,7 +31,7 @@ pub fn end_children() {
     end_while(|pid| parent(pid).is_some_and(|parent| parent == this));
 }
 
-/// The parent's process id, which stands behind the name and the state (proc_pid_stat(5)).
+/// The parent's process id, which stands behind the name and the state (`proc_pid_stat(5)`).
 fn parent(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut behind = stat.rsplit_once(')')?.1.split_whitespace();
