@@ -91,7 +91,7 @@ fn say_what_is_allowed(answer: &mut HttpResponse) {
             let methods = HeaderValue::try_from(methods).expect("they were in a header");
             answer.headers_mut().insert(header::ALLOW, methods);
         }
-        None => *answer.status_mut() = StatusCode::NOT_FOUND,
+        None => *answer = refuse(StatusCode::NOT_FOUND, "there is no such path"),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs::File, iter};
 
-use actix_web::{HttpResponse, error::ErrorServiceUnavailable};
+use actix_web::HttpResponse;
+use actix_web::error::{ErrorNotFound, ErrorServiceUnavailable};
 
 /// The folders of a server's pages.
 pub struct Pages {
@@ -51,7 +52,7 @@ pub fn find(crate_dir: &str) -> Result<Pages, String> {
 /// file descriptors.
 pub(crate) async fn none() -> HttpResponse {
     match File::open("/") {
-        Ok(_) => HttpResponse::NotFound().finish(),
+        Ok(_) => ErrorNotFound("there is no such page").into(),
         Err(why) => ErrorServiceUnavailable(why).into(),
     }
 }

@@ -80,6 +80,8 @@ struct Shared {
     /// How many requests or connections of the technique are under way.
     open: AtomicUsize,
     doubled: AtomicBool,
+    /// The lines are dead: not even a ping gets its pong.
+    is_dead: AtomicBool,
     stray: Mutex<Option<String>>,
     /// Counts up when all connections are to be reset.
     dropped: watch::Sender<u64>,
@@ -111,6 +113,7 @@ impl Hard {
             beside,
             open: AtomicUsize::new(0),
             doubled: AtomicBool::new(false),
+            is_dead: AtomicBool::new(false),
             stray: Mutex::new(None),
             dropped: watch::channel(0).0,
         };
@@ -168,6 +171,11 @@ impl Hard {
 
     pub fn attempts(&self) -> Vec<Instant> {
         lock(&self.shared.attempts).clone()
+    }
+
+    /// Whether its lines are dead, from now on.
+    pub fn set_dead(&self, is_dead: bool) {
+        self.shared.is_dead.store(is_dead, SeqCst);
     }
 
     pub fn has_doubled(&self) -> bool {
@@ -317,7 +325,7 @@ async fn requests(
                     return;
                 }
                 if is_upgrade {
-                    return read_frames(read, bytes, frames).await;
+                    return read_frames(read, bytes, frames, line, shared).await;
                 }
             }
             _ => {
@@ -348,7 +356,13 @@ async fn head(read: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> Option<String> {
 }
 
 /// Reads frames (RFC 6455 §5.2) until the connection ends; the channel ends with it.
-async fn read_frames(mut read: OwnedReadHalf, mut bytes: Vec<u8>, frames: mpsc::Sender<Came>) {
+async fn read_frames(
+    mut read: OwnedReadHalf,
+    mut bytes: Vec<u8>,
+    frames: mpsc::Sender<Came>,
+    line: &Line,
+    shared: &Shared,
+) {
     loop {
         let frame = loop {
             match frame(&bytes) {
@@ -361,6 +375,12 @@ async fn read_frames(mut read: OwnedReadHalf, mut bytes: Vec<u8>, frames: mpsc::
                 Ok(None) => {}
             }
         };
+        if let Ok((0x89, payload)) = &frame
+            && !shared.is_dead.load(SeqCst)
+            && let Ok(length @ ..=125) = u8::try_from(payload.len())
+        {
+            line.send(&[&[0x8a, length][..], payload].concat(), 0).await;
+        }
         let is_broken = frame.is_err();
         if frames.send(frame).await.is_err() || is_broken {
             return;

@@ -142,6 +142,10 @@ impl Stage {
                 let limit = step.behind("within").map_or(SOON, Duration::from_secs);
                 self.ask(limit).await?;
                 step.behind("after").map_or(Ok(()), |after| self.came_with(after))?;
+                let is_moved = self.asked.as_ref().is_some_and(|it| it.target.contains("moved=1"));
+                if step.words.contains(&"moved") && !is_moved {
+                    return fails("it asked at the old place");
+                }
             }
             "send" => self.send(&step.numbers(), false).await?,
             "gap" => self.send(&step.numbers(), true).await?,
@@ -217,6 +221,7 @@ impl Stage {
                 self.hard.answered(&first);
                 self.in_mood(Mood::Refuses(status), step.seconds(1)).await;
             }
+            "dead" | "alive" => self.hard.set_dead(step.verb == "dead"),
             "wait" => sleep(step.seconds(0)).await,
             "beat" => self.beat(step.seconds(0)).await?,
             "stop" => self.client.signal(Signal::SIGSTOP),
@@ -285,7 +290,9 @@ impl Stage {
         };
         let Some(asked) = asked else {
             let state = self.client.state();
-            return fails(format!("it did not within {} s{state}", limit.as_secs()));
+            let within = format!(" within {} s", limit.as_secs());
+            let within = if state.contains("it has ended") { "" } else { &within };
+            return fails(format!("it did not{within}{state}"));
         };
         self.has_begun = true;
         (self.asked, self.is_open) = (Some(asked), false);
@@ -663,26 +670,31 @@ impl Stage {
     }
 
     async fn term(&mut self) -> Played {
-        let frames =
-            self.asked.as_ref().filter(|_| self.is_open).map(|asked| asked.line.frames.clone());
+        let is_socket = self.technique == Technique::Websockets && self.is_open;
+        let line = self.asked.as_ref().filter(|_| is_socket).map(|asked| asked.line.clone());
         self.client.signal(Signal::SIGTERM);
-        // Some more: the machine may be busy.
-        let Some(status) = self.client.ends_within(Duration::from_secs(8)).await else {
-            return fails("it did not end within 2 s");
-        };
-        if !is_an_end(status) {
-            return fails(format!("it ended by {status}"));
-        }
-        let Some(frames) = frames.filter(|_| self.technique == Technique::Websockets) else {
-            return Ok(());
-        };
-        let mut frames = frames.lock().await;
-        while let Some(frame) = frames.recv().await {
-            if frame?.0 == 0x88 {
-                return Ok(());
+        let closed = async {
+            let Some(line) = line else { return Ok(true) };
+            let mut frames = line.frames.lock().await;
+            while let Some(came) = frames.recv().await {
+                if came?.0 == 0x88 {
+                    line.send(&frame(0x88, &1000_u16.to_be_bytes()), 0).await;
+                    line.end().await;
+                    return Ok(true);
+                }
             }
+            Ok::<_, String>(false)
+        };
+        // Some more: the machine may be busy.
+        let limit = Duration::from_secs(8);
+        let (closed, status) = tokio::join!(timeout(limit, closed), self.client.ends_within(limit));
+        match (status, closed) {
+            (None, _) => fails("it did not end within 2 s"),
+            (Some(status), _) if !is_an_end(status) => fails(format!("it ended by {status}")),
+            (_, Ok(Ok(true))) => Ok(()),
+            (_, Ok(Err(why))) => fails(why),
+            _ => fails("it ended without a close"),
         }
-        fails("it ended without a close")
     }
 
     /// What it sends: the text, and where; a text frame, or a POST.

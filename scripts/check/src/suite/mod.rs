@@ -83,7 +83,8 @@ where
 }
 
 /// The sentences that others need, each behind those that it needs itself.
-pub const NEEDED: [&str; 9] = ["1.2", "1.7", "1.8", "1.10", "1.12", "1.3", "2.15", "2.18", "2.2"];
+pub const NEEDED: [&str; 11] =
+    ["1.2", "1.7", "1.8", "1.10", "1.11", "1.12", "1.13", "1.3", "2.15", "2.18", "2.2"];
 
 /// What each of these cases needs.
 fn need(numbers: &[&'static str], cases: Vec<Case>) -> impl Iterator<Item = Case> {
@@ -122,19 +123,19 @@ pub fn buts() -> Vec<String> {
 /// All cases of a technique: what it has in common with the others, and its own.
 #[must_use]
 pub fn cases(technique: &str) -> Vec<Case> {
-    // How its client listens, and where an update's id stands.
-    let (hears, ids) = match technique {
-        "polling" => ("1.7", "1.7"),
-        "long-polling" => ("1.8", "1.8"),
-        "server-sent-events" => ("1.10", "2.15"),
-        _ => ("1.12", "2.18"),
+    // How its client listens, as what an update comes, and where its id stands.
+    let (hears, says, ids) = match technique {
+        "polling" => ("1.7", "1.7", "1.7"),
+        "long-polling" => ("1.8", "1.8", "1.8"),
+        "server-sent-events" => ("1.10", "1.11", "2.15"),
+        _ => ("1.12", "1.13", "2.18"),
     };
     let talks = [&["1.2", hears][..], &["1.3"]].concat();
     let resumes = ["1.2", hears, ids, "2.2"];
     let mut cases = vec![case("1.1", basic::it_says_where_it_listens)];
     cases.push(case("1.2", basic::a_message_is_confirmed).for_any());
     cases.extend(need(&["1.2"], publishing()));
-    cases.extend(need(&["1.2", hears], hearing()));
+    cases.extend(need(&["1.2", hears, says], hearing()));
     cases.extend(need(&resumes, resuming()));
     cases.extend(need(&talks, talking()));
     cases.extend(alone());
@@ -185,10 +186,6 @@ fn resuming() -> Vec<Case> {
         case("2.12", slow::quiet).slow(),
         case("3.3", cursor::what_is_no_id_is_refused).for_any(),
         case("3.7", methods::old_http_is_answered_as_it_reads).for_any(),
-        case("3.28", between::another_sites_page_learns_nothing),
-        case("3.29", between::an_offered_upgrade_is_ignored),
-        case("3.29", between::an_upgrade_with_a_body_is_refused),
-        case("3.30", between::a_whole_request_and_a_closed_half),
         case("3.16", slow::a_client_that_no_longer_reads).slow(),
         case("3.17", fair::no_queue_grows_for_those_who_do_not_read),
         case("3.17", fair::answers_that_nobody_reads_cost_little),
@@ -209,6 +206,10 @@ fn talking() -> Vec<Case> {
         case("3.18", hostile::random_bytes),
         case("3.18", hostile::random_changes_to_a_request),
         case("3.19", hostile::more_clients_than_files),
+        case("3.28", between::another_sites_page_learns_nothing),
+        case("3.29", between::an_offered_upgrade_is_ignored),
+        case("3.29", between::an_upgrade_with_a_body_is_refused),
+        case("3.30", between::a_whole_request_and_a_closed_half),
     ]
 }
 

@@ -27,6 +27,11 @@ impl Block {
         self.0.iter().rev().find_map(|(name, value)| (name == field).then_some(&**value))
     }
 
+    /// Whether this text stands anywhere in it.
+    pub fn says(&self, text: &str) -> bool {
+        self.0.iter().any(|(_, value)| value.contains(text))
+    }
+
     /// The lines of its data, put together; without one, it is no event.
     pub fn data(&self) -> Option<String> {
         let lines: Vec<_> = self.0.iter().filter(|(name, _)| name == "data").collect();

@@ -52,7 +52,7 @@ const MISTAKES = `
   C2.7 server-sent-events: forgets without an id
   C2.7 server-sent-events: takes any id
   C2.8 polling: follows nobody
-  C2.8 long-polling: is sent away without its cursor
+  C2.8 long-polling: asks at the old place
   C2.8 server-sent-events: follows nobody
   C2.9 polling: tells no gap
   C2.9 server-sent-events: tells a gap as an update
@@ -250,10 +250,10 @@ function fail(response) {
 async function redirected(ask, path) {
   const response = await ask(path);
   if (response.status !== 307) return response;
+  if (is("asks at the old place")) fail(response);
   response.socket.destroy();
   if (is("follows nobody")) stop("sent away");
-  const to = response.fields.get("location");
-  return ask(is("is sent away without its cursor") ? to.split("?")[0] : to);
+  return ask(response.fields.get("location"));
 }
 
 // --- the techniques

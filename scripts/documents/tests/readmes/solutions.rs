@@ -461,7 +461,8 @@ fn websockets_4_what_the_tests_say() {
     let text = fs::read_to_string(root().join("websockets/SOLUTIONS.md")).expect("it is there");
     let named = |case: &String| text.contains(&format!("`{}`", case.rsplit(':').next().unwrap()));
     assert!(failing.iter().all(named), "{failing:?}");
-    assert_eq!(failing.len(), 7, "{failing:?}");
+    // One more fails among our own servers' tests, which the check does not try: many_messages_and_gone.
+    assert_eq!(failing.len(), 6, "{failing:?}");
 }
 
 #[tokio::test]

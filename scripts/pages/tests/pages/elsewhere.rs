@@ -238,6 +238,18 @@ async fn works(browser: &Browser, address: impl Fn(u16) -> String) {
     comparison::is_running(browser).await;
 }
 
+/// What is not there says so.
+#[tokio::test]
+async fn a_page_that_is_not_there() {
+    let server = Server::start("polling").await;
+    for path in ["/html/nothing.html", "/public/nothing.js", "/nothing"] {
+        let answer = reqwest::get(server.url(path)).await.expect("it answers");
+        assert_eq!(answer.status(), 404, "{path}");
+        let text = answer.text().await.expect("it is text");
+        assert!(text.starts_with("there is no such "), "{path}: {text}");
+    }
+}
+
 macro_rules! behind_a_forwarder {
     ($($name:ident: $rewrites:ident, $allowed:expr;)*) => { $(
         #[tokio::test]

@@ -8,6 +8,7 @@ use lab::browser::Engine;
 use tokio::net::TcpListener;
 
 use super::elsewhere::under_a_path;
+use super::messages::{a_message_that_comes_back_later, a_message_that_is_not_stored};
 use super::*;
 
 /// A test in each browser, named as it is.
@@ -49,6 +50,8 @@ in_each_browser! {
     on_a_phone
     rows_go_below_the_heads
     under_a_path
+    a_message_that_is_not_stored
+    a_message_that_comes_back_later
 }
 
 async fn start_if_here(engine: Engine) -> Option<Browser> {
