@@ -4,11 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::{env::consts::ARCH, fs};
 
-use lab::client::{Client, newest_id, publish, publish_all};
-use lab::server::{Server, command};
-use lab::{SERVERS, within};
-use std::time::Duration;
-use tokio::sync::oneshot;
+use lab::client::{Client, UPGRADE, publish, publish_all};
+use lab::raw::{Raw, frame};
+use lab::server::{SERVERS, Server, command};
 
 /// A clock for one server: the right one, so many seconds later.
 struct Clock {
@@ -54,32 +52,28 @@ impl Drop for Clock {
     }
 }
 
-/// 2.8: while a reader keeps up, the clock is set back by an hour.
-#[tokio::test(flavor = "multi_thread")]
+/// 2.8: while the clock is set back by an hour, somebody sends 6,000 frames without a pause.
+#[tokio::test]
 async fn set_back_it_loses_nothing() {
     const BURST: usize = 6_000;
     let Some(clock) = Clock::new() else { return };
-    for name in ["server-sent-events", "websockets"] {
-        let server = clock.server(name).await;
-        let mut client = Client::new(&server, newest_id(&server).await);
-        let before = publish(&server, "before").await;
-        assert_eq!(client.next().await, before);
-        let (end, ended) = oneshot::channel();
-        let reading = tokio::spawn(async move {
-            let received = client.take(BURST).await;
-            let _ = end.send(());
-            (received, client.gaps())
-        });
-        clock.set(-3_600);
-        let texts = (1..=BURST).map(|number| format!("message {number}"));
-        let sent = publish_all(&server, texts).await;
-        assert_eq!(sent[BURST - 1].id, before.id + BURST as u64, "{name}: its clock is set back");
-        within(Duration::from_secs(60), "the burst", ended).await.expect("it is read");
-        let (received, gaps) = reading.await.expect("it is read");
-        assert!(received == sent, "{name}: {:?} was the last one", received.last());
-        assert_eq!(gaps, 0, "{name}: gaps that are told");
-        clock.set(0);
+    let server = clock.server("websockets").await;
+    let before = publish(&server, "before").await;
+    let mut client = Client::new(&server, before.id - 1);
+    assert_eq!(client.next().await, before);
+    let mut sender = Raw::connect(&server).await;
+    let handshake = format!("GET /websocket HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n");
+    sender.send(handshake).await;
+    sender.until("\r\n\r\n").await;
+    clock.set(-3_600);
+    let frames = (1..=BURST).flat_map(|number| frame(0x81, number.to_string().as_bytes()));
+    let frames = frames.collect::<Vec<_>>();
+    let ((), received) = tokio::join!(sender.send(frames), client.take(BURST));
+    for (number, update) in (1..).zip(&received) {
+        assert_eq!(update.update, number.to_string(), "after {} gaps", client.gaps());
+        assert_eq!(update.id, before.id + number, "its clock was not set back");
     }
+    assert_eq!(client.gaps(), 0, "gaps that are told");
 }
 
 /// 2.7: a server had a clock that was an hour ahead. It is started anew with the right one.
@@ -94,12 +88,11 @@ async fn a_cursor_of_a_clock_that_was_ahead() {
         drop(server);
         clock.set(0);
         let server = clock.server(name).await;
-        assert!(newest_id(&server).await < seen, "{name}: its clock was ahead");
-        let sent = publish_all(&server, ["B", "C"].map(String::from).into_iter()).await;
+        let sent = publish_all(&server, ["B", "C"]).await;
+        assert!(sent[1].id < seen, "{name}: its clock was ahead");
         let mut client = Client::new(&server, seen);
         let texts = client.texts_until("C").await;
         assert_eq!(texts, ["Real-Time Update 1", "B", "C"], "{name}: all that is kept");
         assert_eq!(client.gaps(), 1, "{name}: gaps that are told");
-        assert!(sent.iter().all(|update| update.id < seen), "{name}");
     }
 }
