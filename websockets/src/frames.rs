@@ -11,8 +11,6 @@ use futures_util::StreamExt as _;
 
 /// The most bytes of a client's message, its fragments added up.
 const MAX: u16 = 4096;
-/// The type of a refusal.
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// The answer to a handshake that is none: what it lacks, in one line. Who asks without an upgrade is
 /// told which one there is (RFC 9110 §15.5.22).
@@ -23,7 +21,8 @@ pub fn no_handshake(why: Error) -> Error {
             .insert_header((header::UPGRADE, "websocket"))
             .finish();
     }
-    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
+    let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text_plain);
     InternalError::from_response(why, response.set_body(text).map_into_boxed_body()).into()
 }
 
