@@ -4,28 +4,35 @@
 //! our own servers are tested ([`check::suite`]). A client is tried by a hard server ([`client`]).
 
 mod client;
+mod mark;
 mod report;
 mod tries;
+mod words;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{io, panic, thread};
+use std::{env, fs, io, panic, thread};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use check::front;
-use check::suite::contract::{CLIENTS_LEVELS, LEVELS, clients_sentences, sentences};
+use check::suite::contract::{Sentence, clients_sentences, sentences};
 use clap::Parser;
 use lab::server::{Other, try_other};
 use lab::{SERVERS, Server};
-use report::{as_json, as_text, result};
+use report::{Report, about};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tries::try_all;
 
 /// Tries anybody's server, or client, on the contract (feed/WIRE.md), sentence by sentence.
+///
+/// The exit code is 0 when all that was asked for holds, 1 when something does not, 2 when it could
+/// not be tried at all, 3 when something was not tried and the rest holds.
 #[derive(Parser)]
-#[command(name = "scripts/check.sh")]
+#[command(name = "scripts/check.sh", version)]
 struct Options {
     /// It is a client: it gets SERVER in its environment, and prints what it receives
     #[arg(long, conflicts_with_all = ["url", "page"])]
@@ -36,21 +43,28 @@ struct Options {
     /// The command that starts the server, behind --. It gets PORT, QUIET and HOST in its environment
     #[arg(last = true)]
     command: Vec<String>,
-    /// Instead of a command: where it runs already. What starts and stops it is left out
+    /// Instead of a command: where it runs already. What starts and stops it is asked only by --only
     #[arg(long, conflicts_with = "command")]
     url: Option<String>,
-    /// Exit with 0 when this level and those below it hold
+    /// Tries only the sentences up to this level
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
     level: u8,
-    /// Tries only these sentences, separated by commas, as in 1.3,2.2
+    /// Tries only these sentences, separated by commas, as in 1.3,2.2; a level by its number alone
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// How many of a client's situations are played at the same time
     #[arg(long, default_value_t = 16, requires = "client")]
     at_once: usize,
-    /// Prints the result as JSON
-    #[arg(long)]
-    json: bool,
+    /// Prints the result as JSON; with --json=FILE, it goes there
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "it is given or not, with a file or without")]
+    json: Option<Option<PathBuf>>,
+    /// Writes the result for another program's CI, in the form of `JUnit`
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes the result as a page to hand out
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Tries nothing: serves a page before it, to look at what it does
     #[arg(long)]
     page: bool,
@@ -60,20 +74,30 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("check: {why:#}");
-            ExitCode::from(2)
-        }
-    }
+    let mut words: Vec<String> = env::args().collect();
+    let result = if words.get(1).is_some_and(|word| word == "mark") {
+        words.remove(1);
+        mark::Options::parse_from(words).run();
+        Ok(ExitCode::SUCCESS)
+    } else {
+        let options = Options::parse_from(words);
+        run(&options).inspect_err(|why| {
+            let mut result = about(&env::args().skip(1).collect::<Vec<_>>());
+            result["error"] = format!("{why:#}").into();
+            let _ = options.say(&result);
+        })
+    };
+    result.unwrap_or_else(|why| {
+        eprintln!("check: {why:#}");
+        ExitCode::from(2)
+    })
 }
 
-/// Whether the level that is asked for holds.
-fn run(options: &Options) -> Result<bool> {
+/// What holds, as the exit code says it.
+fn run(options: &Options) -> Result<ExitCode> {
     let technique = SERVERS.into_iter().find(|name| *name == options.technique);
     let technique = technique.context("it is one of the four")?;
+    let asked = options.asked(technique)?;
     try_other(if let Some(url) = &options.url {
         Other::Port(pass_on(address(url)?)?)
     } else {
@@ -84,37 +108,66 @@ fn run(options: &Options) -> Result<bool> {
     if options.page {
         panic::set_hook(Box::new(|why| {
             let why = why.payload();
-            eprintln!("check: {}", tries::seen(why));
+            eprintln!("check: {}", words::seen(why));
             std::process::exit(2);
         }));
         return page(technique, options.page_port);
     }
-    let is_asked =
-        |number: &str| options.only.is_empty() || options.only.iter().any(|it| it == number);
-    let mut sentences = if options.client { clients_sentences() } else { sentences() };
-    if let Some(unknown) =
-        options.only.iter().find(|it| sentences.iter().all(|one| one.number != **it))
-    {
-        bail!("there is no sentence {unknown} in feed/WIRE.md");
-    }
-    sentences.retain(|it| it.is_for(technique) && is_asked(it.number));
+    let is_asked = |number: &str| asked.iter().any(|sentence| sentence.number == number);
     let found = if options.client {
         client::try_all(technique, is_asked, &options.command, options.at_once)?
     } else {
         panic::set_hook(Box::new(|_| {})); // what a case panics with is said at its sentence
         try_all(technique, is_asked, options.url.is_some())
     };
-    let results: Vec<_> =
-        sentences.iter().map(|sentence| (sentence, result(sentence, &found))).collect();
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(technique, &results))?);
-    } else {
-        print!("{}", as_text(if options.client { CLIENTS_LEVELS } else { LEVELS }, &results));
+    let report = Report::new(technique, asked, found);
+    if !matches!(options.json, Some(None)) {
+        print!("{}", report.as_text());
     }
-    let asked = usize::from(options.level);
-    let holds =
-        results.iter().all(|(sentence, result)| sentence.level() > asked || result.is_right());
-    Ok(holds)
+    options.say(&report.as_json())?;
+    let file =
+        |path: &Path, text| fs::write(path, text).with_context(|| path.display().to_string());
+    options.junit.as_ref().map_or(Ok(()), |path| file(path, report.as_junit()))?;
+    options.html.as_ref().map_or(Ok(()), |path| file(path, report.as_html()))?;
+    let count = report.count();
+    Ok(ExitCode::from(match () {
+        () if count.fails > 0 => 1,
+        () if report.is_open() || count.holds == 0 => 3,
+        () => 0,
+    }))
+}
+
+impl Options {
+    /// The sentences that are asked for.
+    fn asked(&self, technique: &str) -> Result<Vec<Sentence>> {
+        let all = if self.client { clients_sentences() } else { sentences() };
+        for word in &self.only {
+            let is_known = all.iter().any(|it| it.is_called(word));
+            ensure!(is_known, "there is no sentence {word} in feed/WIRE.md");
+        }
+        let is_named = |it: &Sentence| self.only.iter().any(|word| it.is_called(word));
+        let can_be = |it: &Sentence| self.url.is_none() || tries::is_for_any(technique, it.number);
+        let is_asked = |it: &Sentence| {
+            let by_level = it.level() <= usize::from(self.level) && can_be(it);
+            it.is_for(technique) && if self.only.is_empty() { by_level } else { is_named(it) }
+        };
+        let asked: Vec<_> = all.into_iter().filter(is_asked).collect();
+        ensure!(!asked.is_empty(), "no sentence of these is for {technique}");
+        Ok(asked)
+    }
+
+    /// Says the result as JSON, where that was asked for.
+    fn say(&self, result: &Value) -> Result<()> {
+        let text = serde_json::to_string_pretty(result)? + "\n";
+        match &self.json {
+            None => {}
+            Some(None) => print!("{text}"),
+            Some(Some(path)) => {
+                fs::write(path, text).with_context(|| path.display().to_string())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What was started ends with this process, also by Ctrl-C: a server is a process group of its own.
@@ -162,7 +215,7 @@ fn pass_on(server: SocketAddr) -> Result<u16> {
 }
 
 /// Starts the server, and a page before it, until Ctrl-C.
-fn page(technique: &'static str, port: u16) -> Result<bool> {
+fn page(technique: &'static str, port: u16) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let server = Server::start_loud(technique).await;
@@ -173,6 +226,6 @@ fn page(technique: &'static str, port: u16) -> Result<bool> {
         println!("Our page before it: http://localhost:{port}/html/index.html (Ctrl-C ends both)");
         let behind = ([127, 0, 0, 1], server.port()).into();
         front::serve(listener, technique, behind).await?;
-        Ok(true)
+        Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,6 +1,5 @@
 //! Tries the cases, whatever the server does.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::env;
 use std::io::{IsTerminal as _, Write as _, stderr};
@@ -14,6 +13,8 @@ use check::suite::{Case, NEEDED, buts, cases};
 use lab::Server;
 use lab::server::NotTried;
 use lab::time::was_late;
+
+use crate::words::seen;
 
 /// How many cases are tried at the same time, besides those that mostly wait.
 const AT_ONCE: usize = 4;
@@ -46,11 +47,60 @@ impl Found {
         matches!(self, Found::Holds | Found::HoldsBut(_))
     }
 
-    /// Whether it is as the contract says, or can't be tried in this way.
-    pub fn is_right(&self) -> bool {
-        self.is_held()
-            || matches!(self, Found::NotTried(why) if [STARTS, LISTENS_ONLY].contains(&&**why))
+    /// Whether it is no matter of what was tried: a client that only listens does not send.
+    pub fn does_not_apply(&self) -> bool {
+        matches!(self, Found::NotTried(why) if why == LISTENS_ONLY)
     }
+
+    /// What it is called in a report.
+    pub fn sign(&self) -> &'static str {
+        match self {
+            Found::Holds => "holds",
+            Found::HoldsBut(_) => "holds, but",
+            Found::Fails(_) => "FAILS",
+            Found::NotTried(_) => "not tried",
+        }
+    }
+
+    /// What was seen, where it does not simply hold.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Found::Holds => None,
+            Found::HoldsBut(why) | Found::Fails(why) | Found::NotTried(why) => Some(why),
+        }
+    }
+
+    /// What is to be said of both: the worse one; of two that are alike, all that was seen.
+    pub fn and(self, other: &Found) -> Found {
+        let rank = |found: &Found| match found {
+            Found::Holds => 0,
+            Found::HoldsBut(_) => 1,
+            Found::NotTried(_) => 2,
+            Found::Fails(_) => 3,
+        };
+        match (self, other) {
+            (Found::Fails(one), Found::Fails(two)) if one != *two => {
+                Found::Fails(format!("{one}\n{two}"))
+            }
+            (Found::HoldsBut(one), Found::HoldsBut(two)) if one != *two => {
+                Found::HoldsBut(format!("{one}; {two}"))
+            }
+            (one, two) => {
+                if rank(&one) < rank(two) {
+                    two.clone()
+                } else {
+                    one
+                }
+            }
+        }
+    }
+}
+
+/// A case, or a situation: what it is called, the sentences that it tries, and what was found.
+pub struct Tried {
+    pub id: &'static str,
+    pub sentences: Vec<&'static str>,
+    pub found: Found,
 }
 
 /// The cases of a technique, and what was found of those that were tried.
@@ -67,7 +117,7 @@ pub fn try_all(
     technique: &'static str,
     is_asked: impl Fn(&str) -> bool,
     runs_already: bool,
-) -> Vec<(Vec<&'static str>, Found)> {
+) -> Vec<Tried> {
     let mut cases = cases(technique);
     cases.retain(|case| case.sentence.is_some());
     let found = Mutex::new(vec![None; cases.len()]);
@@ -109,9 +159,11 @@ pub fn try_all(
     let found = tries.found.into_inner().expect("nobody panicked with it");
     let found = tries.cases.into_iter().zip(found).enumerate();
     let found = found.filter(|(index, _)| asked.contains(index));
-    found
-        .filter_map(|(_, (case, found))| Some((case.sentence.into_iter().collect(), found?.said())))
-        .collect()
+    let as_tried = |(_, (case, found)): (usize, (Case, Option<Found>))| {
+        let sentences = case.sentence.into_iter().collect();
+        Some(Tried { id: case.name, sentences, found: found?.said() })
+    };
+    found.filter_map(as_tried).collect()
 }
 
 impl Tries {
@@ -197,6 +249,11 @@ impl Tries {
     }
 }
 
+/// Whether all of a sentence can be tried on a server that runs already.
+pub fn is_for_any(technique: &str, number: &str) -> bool {
+    cases(technique).iter().all(|case| case.sentence != Some(number) || case.is_for_any)
+}
+
 /// Stands before what has failed for want of time, until that is tried once more.
 const LATE: &str = "(late) ";
 
@@ -251,30 +308,4 @@ fn outcome(test: impl Future<Output = ()>, limit: Duration) -> thread::Result<()
         runtime.block_on(lab::within(limit, "the whole case", test));
         runtime.shutdown_background();
     }))
-}
-
-/// What was seen, and what should have been.
-pub fn seen(why: &(dyn Any + Send)) -> String {
-    let text = why.downcast_ref::<String>().map(String::as_str);
-    let text =
-        text.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
-    let comparison = text.strip_prefix("assertion `left == right` failed");
-    let sides = comparison.and_then(|rest| rest.split_once("\n  left: "));
-    match sides.and_then(|(what, sides)| Some((what, sides.split_once("\n right: ")?))) {
-        Some((what, (came, expected))) => {
-            let what = short(what.trim_start_matches(": "));
-            let what = if what.is_empty() { what } else { format!("{what}: ") };
-            format!("{what}came {}, expected {}", short(came), short(expected))
-        }
-        None => short(text),
-    }
-}
-
-/// In one line, and not too long.
-fn short(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(160) {
-        None => line,
-        Some((end, _)) => format!("{} …", &line[..end]),
-    }
 }

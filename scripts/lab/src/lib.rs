@@ -15,6 +15,7 @@ pub mod browser;
 pub mod chance;
 pub mod client;
 pub mod cutter;
+pub mod descendants;
 pub mod lines;
 pub mod raw;
 pub mod redis;

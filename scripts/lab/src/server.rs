@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
+use crate::descendants::{MARK, adopt, end_children, end_marked};
 use crate::time::{late, soon, within};
 
 /// The four servers, each named as its crate is.
@@ -36,6 +37,7 @@ pub enum Other {
 
 /// From now on, and for good, this process tries somebody else's server in the place of ours.
 pub fn try_other(other: Other) {
+    adopt();
     let _ = OTHER.set(other);
 }
 
@@ -161,16 +163,14 @@ impl Server {
 
     fn process_of(name: &str, command: &mut Command) -> Server {
         let is_ours = !is_other();
-        if !is_ours {
-            command.process_group(0); // what it starts ends with it
-        }
+        let group = (!is_ours).then(|| Group::of(command));
         let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        let group = (!is_ours).then(|| Group::led_by(&process));
+        let group = group.map(|group| group.led_by(&process));
         let printed = lines_of(process.stdout.take().expect("it is piped"), false);
         let complained = lines_of(process.stderr.take().expect("it is piped"), is_ours);
         let process = Some(process);
@@ -333,30 +333,43 @@ impl Server {
 /// The process groups of somebody else's servers and clients that run now, each led by one of them.
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// The process group of somebody else's program. Dropped, all of it is killed.
+/// All that somebody else's program starts: the process group that it leads, and what has left that.
+/// Dropped, all of it is killed.
 #[derive(Debug)]
-pub struct Group(Option<i32>);
+pub struct Group {
+    leader: Option<i32>,
+    /// What each of them has in its environment.
+    mark: String,
+}
 
 impl Group {
-    /// The group that this process leads.
+    /// The group of a program that is about to start.
+    pub fn of(command: &mut Command) -> Group {
+        let mark = format!("{}-{}", std::process::id(), rand::random::<u64>());
+        command.process_group(0).env(MARK, &mark);
+        Group { leader: None, mark }
+    }
+
+    /// It has started: this process leads it.
     #[must_use]
-    pub fn led_by(process: &Child) -> Group {
-        let group = process.id().and_then(|id| id.try_into().ok());
-        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).extend(group);
-        Group(group)
+    pub fn led_by(mut self, process: &Child) -> Group {
+        self.leader = process.id().and_then(|id| id.try_into().ok());
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).extend(self.leader);
+        self
     }
 
     /// Sends a signal to all of it.
     pub fn signal(&self, signal: Signal) {
-        let _ = self.0.map(|group| signal::killpg(Pid::from_raw(group), signal)); // it may have ended
+        let _ = self.leader.map(|group| signal::killpg(Pid::from_raw(group), signal)); // it may have ended
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
+        if let Some(group) = self.leader {
             GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
             self.signal(Signal::SIGKILL);
+            end_marked(&self.mark);
         }
     }
 }
@@ -367,6 +380,7 @@ pub fn end_all() {
     for group in groups.iter() {
         let _ = signal::killpg(Pid::from_raw(*group), Signal::SIGKILL); // it may have ended
     }
+    end_children();
 }
 
 /// Only there the system tells in `/proc` what a process holds.

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::tries::{Found, progress};
+use crate::tries::{Found, Tried, progress};
 use play::{Wrong, play};
 
 /// How long a situation may take.
@@ -87,14 +87,13 @@ fn situations(technique: Technique) -> Vec<Situation> {
     blocks.filter_map(situation).collect()
 }
 
-/// Plays all situations of these sentences side by side, each with a client of its own: what was
-/// found, by the sentences that they try.
+/// Plays all situations of these sentences side by side, each with a client of its own.
 pub fn try_all(
     technique: &str,
     is_asked: impl Fn(&str) -> bool,
     command: &[String],
     at_once: usize,
-) -> Result<Vec<(Vec<&'static str>, Found)>> {
+) -> Result<Vec<Tried>> {
     let technique = Technique::named(technique);
     let all = situations(technique);
     let asked =
@@ -116,7 +115,8 @@ pub fn try_all(
                     }
                     Err(_) => Found::Fails(format!("{}: it is not over yet", situation.title)),
                 };
-                (situation.place, situation.sentences, found)
+                let Situation { place, title, sentences, .. } = situation;
+                (place, Tried { id: title, sentences, found })
             });
         }
         let count = playing.len();
@@ -125,8 +125,8 @@ pub fn try_all(
             progress(&format!("{} of {count} tried", found.len()));
         }
         progress("");
-        found.sort_by_key(|(place, ..)| *place); // as the table has them
-        Ok(found.into_iter().map(|(_, sentences, found)| (sentences, found)).collect())
+        found.sort_by_key(|(place, _)| *place); // as the table has them
+        Ok(found.into_iter().map(|(_, tried)| tried).collect())
     })
 }
 

@@ -34,14 +34,14 @@ impl Process {
             .args(&words[1..])
             .env("SERVER", format!("http://localhost:{port}"))
             .env("NO_PROXY", "localhost") // whatever proxy there is, it is not for this
-            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        let group = Group::of(&mut command);
         let child = command.spawn().map_err(|why| format!("{}: {why}", words[0]));
         let mut child = child?;
-        let group = Group::led_by(&child);
+        let group = group.led_by(&child);
         let (lines, printed) = mpsc::channel(2_000);
         read(child.stdout.take(), move |line| {
             let lines = lines.clone();

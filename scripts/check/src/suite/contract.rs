@@ -18,6 +18,12 @@ impl Sentence {
         number.split('.').next().and_then(|level| level.parse().ok()).unwrap_or(0)
     }
 
+    /// Whether it is called so: by its number, or by its level alone.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.number == name || self.number.split_once('.').is_some_and(|(level, _)| level == name)
+    }
+
     /// Whether a server (or a client) of this technique has to keep it.
     #[must_use]
     pub fn is_for(&self, technique: &str) -> bool {
@@ -29,6 +35,14 @@ impl Sentence {
 pub const LEVELS: [&str; 3] = ["it works", "nothing is lost", "nobody brings it down"];
 /// The same of a client's.
 pub const CLIENTS_LEVELS: [&str; 3] = ["it works", "it loses nothing", "it is polite"];
+
+const TEXT: &str = include_str!("../../../../feed/WIRE.md");
+
+/// The day of which the contract is, as `2026-11-26`: it changes with every sentence that changes.
+#[must_use]
+pub fn date() -> &'static str {
+    TEXT.split_once("contract of ").and_then(|(_, rest)| rest.get(..10)).unwrap_or("no date")
+}
 
 /// All sentences about servers, in their order.
 #[must_use]
@@ -43,9 +57,8 @@ pub fn clients_sentences() -> Vec<Sentence> {
 }
 
 fn all() -> impl Iterator<Item = Sentence> {
-    let text = include_str!("../../../../feed/WIRE.md");
     // A sentence is an item of a list, and may be broken into lines that are indented.
-    let items = text.split("\n- **").skip(1).filter_map(|item| item.split_once("**"));
+    let items = TEXT.split("\n- **").skip(1).filter_map(|item| item.split_once("**"));
     let sentence = |(number, rest): (&'static str, &'static str)| {
         let rest = rest.split("\n\n").next().unwrap_or_default();
         let words = rest.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -29,6 +29,9 @@ fn main() {
         }),
         Trial::test("what_is_no_server_is_a_result", no_server),
         Trial::test("a_server_that_runs_already", || at_once(running)),
+        Trial::test("what_was_asked_is_said_in_each_form", || Ok(forms()?)),
+        Trial::test("nothing_is_left_behind", || Ok(left_behind()?)),
+        Trial::test("what_is_handed_in_is_marked", || Ok(marks()?)),
     ];
     trials.extend(
         SERVERS
@@ -63,10 +66,7 @@ fn ours(technique: &'static str) -> Result<(), String> {
 /// Level 1, and what comes by itself: the rest is the lesson.
 fn naive(technique: &'static str) -> Result<(), String> {
     let server = root().join(technique).join("naive/server.mjs").to_string_lossy().into_owned();
-    let result = check(technique, &["--level", "1"], &["node".into(), server])?;
-    if !result.success {
-        return Err(format!("level 1 does not hold: {:?}", result.fails));
-    }
+    let result = check(technique, &[], &["node".into(), server])?;
     let kept: &[&str] = match technique {
         "polling" => &["2.9", "3.6", "3.7", "3.9", "3.15", "3.19"],
         "long-polling" => &["3.15"],
@@ -125,6 +125,144 @@ fn no_server() -> Result<(), libtest_mimic::Failed> {
         }
     }
     Ok(())
+}
+
+/// The exit code, JSON, `JUnit`, a page: of what holds, fails, was not tried, or does not exist.
+fn forms() -> Result<(), String> {
+    let folder = folder("forms")?;
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let (json, junit, html) = (file("a.json"), file("a.xml"), file("a.html"));
+    let server = [binary("polling").to_string_lossy().into_owned()];
+    let naive = root().join("polling/naive/server.mjs").to_string_lossy().into_owned();
+    let mistaken = ["node".to_owned(), naive];
+    let options = ["--only", "1.2,2.1", "--junit", &junit, "--html", &html];
+    let own = |options: &[&str], command: &[String], code: i32| {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_check"));
+        check.arg("polling").args(options);
+        if !command.is_empty() {
+            check.arg("--").args(command);
+        }
+        let output = check.output().map_err(|why| why.to_string())?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let is_so = output.status.code() == Some(code);
+        if is_so {
+            Ok(said)
+        } else {
+            Err(format!("{options:?}: {}, not {code}: {said}", output.status))
+        }
+    };
+    own(&["--only", "1.2,2.1"], &server, 0)?;
+    own(&["--only", "1"], &server, 0)?; // a level by its number
+    let said = own(&["--level", "1"], &server, 0)?;
+    if said.contains("Level 2") {
+        return Err(format!("level 2 was tried, too: {said}"));
+    }
+    own(&["--only", "9.9"], &server, 2)?;
+    let said = own(&["--only", "9.9", "--json"], &server, 2)?;
+    let error: Value = serde_json::from_str(&said).map_err(|why| format!("{why}: {said}"))?;
+    if !error["error"].as_str().is_some_and(|why| why.contains("9.9"))
+        || error["contract"].is_null()
+    {
+        return Err(format!("it does not say why: {said}"));
+    }
+    let said = own(&options, &mistaken, 1)?;
+    if !said.contains("again: scripts/check.sh polling --only 2.1 -- node ") {
+        return Err(format!("it does not say how to try it again: {said}"));
+    }
+    own(&[&options[..2], &[&format!("--json={json}")]].concat(), &mistaken, 1)?;
+    for (path, expected) in [
+        (&junit, &["tests=\"2\" failures=\"1\"", "name=\"2.1 An id"][..]),
+        (&html, &["<!doctype html>", "2.1 <b>FAILS</b>"]),
+        (&json, &["\"fails\": 1", "\"contract\": \"20"]),
+    ] {
+        let text = fs::read_to_string(path).map_err(|why| format!("{path}: {why}"))?;
+        if let Some(missing) = expected.iter().find(|part| !text.contains(**part)) {
+            return Err(format!("{path} has no {missing}: {text}"));
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let running = runtime.expect("a runtime can be made").block_on(Server::start("polling"));
+    let url = running.url("/");
+    own(&["--url", &url, "--only", "1.2,1.5"], &[], 0)?;
+    own(&["--url", &url, "--only", "1.1,3.14"], &[], 3)?; // nothing of it could be tried
+    fs::remove_dir_all(folder).map_err(|why| why.to_string())
+}
+
+/// A server may leave its process group, or its parent: what it has started ends with it.
+fn left_behind() -> Result<(), String> {
+    let server = binary("polling").to_string_lossy().into_owned();
+    let sign = format!("{}.25", 90_000 + std::process::id());
+    let start = format!("setsid sleep {sign} & (setsid sleep {sign} &) ; exec {server}");
+    let result = check("polling", &["--only", "1.2"], &["sh".into(), "-c".into(), start])?;
+    same(&result.holds, &["1.2"])?;
+    let all = Command::new("ps").args(["-eo", "args"]).output().map_err(|why| why.to_string())?;
+    let all = String::from_utf8_lossy(&all.stdout).into_owned();
+    let left: Vec<_> = all.lines().filter(|line| line.contains(&sign)).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
+}
+
+/// A line for each folder, in their order, whatever is in it.
+fn marks() -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let all = folder("marks")?;
+    let script = format!("#!/bin/sh\nexec {}\n", binary("polling").to_string_lossy());
+    for (name, text, mode) in [
+        ("-right", script.clone(), 0o755),
+        ("no x", script.clone(), 0o644),
+        ("windows", script.replace('\n', "\r\n"), 0o755),
+    ] {
+        let start = all.join(name).join("start");
+        let written = fs::create_dir(all.join(name)).and_then(|()| fs::write(&start, text));
+        let set = || fs::set_permissions(&start, fs::Permissions::from_mode(mode));
+        written.and_then(|()| set()).map_err(|why| why.to_string())?;
+    }
+    fs::create_dir(all.join("empty")).map_err(|why| why.to_string())?;
+    let mark = |options: &[&str]| {
+        let mut mark = Command::new(env!("CARGO_BIN_EXE_check"));
+        mark.args(["mark", "polling", "--only", "1,2.1"]).args(options).current_dir(&all);
+        let output = mark.args(["-right/", "no x", "windows", "empty", "none"]).output();
+        let output = output.map_err(|why| why.to_string())?;
+        Ok::<_, String>(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for (options, expected) in [
+        (
+            &[][..],
+            [
+                "very good         level 1: 7 of 7, level 2: 1 of 1",
+                "chmod +x",
+                "line ends",
+                "nothing that can",
+                "no such folder",
+            ],
+        ),
+        (
+            &["--csv", "--jobs=2"],
+            [
+                "\"-right\",very good,7,7,1,1,0,0,\"\"",
+                "\"no x\",not passed,0,0",
+                "windows",
+                "empty",
+                "none",
+            ],
+        ),
+    ] {
+        let said = mark(options)?;
+        let lines = said.lines().skip(options.len().min(1));
+        if lines.clone().count() != 5
+            || !lines.zip(expected).all(|(line, part)| line.contains(part))
+        {
+            return Err(format!("{options:?}: {said}"));
+        }
+    }
+    fs::remove_dir_all(all).map_err(|why| why.to_string())
+}
+
+/// An empty folder.
+fn folder(name: &str) -> Result<PathBuf, String> {
+    let folder = env::temp_dir().join(format!("check-{name}-{}", std::process::id()));
+    fs::create_dir(&folder).map_err(|why| why.to_string())?;
+    Ok(folder)
 }
 
 /// Each technique's by its own thread: they wait most of the time.

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# What a framework does to you by itself: tries the shortest honest server that each leads to on the
+# contract (feed/WIRE.md).
+#
+#   scripts/frameworks.sh                     all that this machine can run, on all sentences, into the
+#                                             table of scripts/check/frameworks/README.md: 30 minutes
+#   scripts/frameworks.sh --level 1           level 1 only, without the table: 5 minutes
+#   scripts/frameworks.sh --level 1 express ws       only these
+#
+# What a framework needs is fetched into target/frameworks: from npm, PyPI and crates.io.
+# Exit code 0: those that were tried keep level 1.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+frameworks=(actix-web axum express ws fastapi flask go nchan)
+here=$PWD/scripts/check/frameworks
+target=${CARGO_TARGET_DIR:-$PWD/target}/frameworks
+level=3
+while [[ ${1:-} == --* ]]; do
+    case $1:${2:-} in
+    --level:[123]) level=$2 && shift 2 ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2 ;;
+    esac
+done
+names=("$@")
+[ $# -gt 0 ] || names=("${frameworks[@]}")
+
+# Prepares a framework's server: its technique, and the command that starts it. Fails where something
+# is missing, and says what.
+prepare() {
+    case $1 in
+    actix-web) technique=websockets && compiled actix-web ;;
+    axum) technique=server-sent-events && compiled axum ;;
+    express) technique=long-polling && in_node express ;;
+    ws) technique=websockets && in_node ws ;;
+    fastapi) technique=server-sent-events && in_python fastapi_events ;;
+    flask) technique=polling && in_python flask_polling ;;
+    go)
+        needs go || return
+        technique=server-sent-events command=("$target/go-events")
+        (cd "$here/go" && go build -o "${command[0]}" .)
+        ;;
+    nchan)
+        local nchan=${NCHAN:-/usr/lib/nginx/modules/ngx_nchan_module.so}
+        [ -e "$nchan" ] || { echo "there is no nchan (Debian: libnginx-mod-nchan)" && return 1; }
+        technique=server-sent-events && in_node nchan
+        ;;
+    *) echo "there are: ${frameworks[*]}" && return 1 ;;
+    esac
+}
+
+needs() { type -P "$1" >/dev/null || { echo "there is no $1" && return 1; }; }
+
+# Its crate is no part of the workspace: it takes what it finds newest.
+compiled() {
+    command=("$target/debug/framework-$1")
+    cargo build --target-dir "$target" --manifest-path "$here/$1/Cargo.toml"
+}
+
+in_node() {
+    needs npm || return
+    command=(node "$target/$1.mjs")
+    cp "$here"/*.mjs "$here/package.json" "$target"
+    [ -d "$target/node_modules" ] || npm install --silent --no-package-lock --prefix "$target"
+}
+
+in_python() {
+    needs python3 || return
+    command=("$target/python/bin/python" "$here/$1.py")
+    [ -x "${command[0]}" ] || python3 -m venv "$target/python" || return
+    "$target/python/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+}
+
+mkdir -p "$target"
+cargo build --package check
+check=${CARGO_TARGET_DIR:-$PWD/target}/debug/check
+results=() failed=()
+for name in "${names[@]}"; do
+    printf '\n== %s\n' "$name"
+    prepare "$name" || { echo "not tried" && continue; }
+    status=0
+    "$check" "$technique" --level "$level" --json="$target/$name.json" -- "${command[@]}" \
+        >"$target/$name.txt" || status=$?
+    tail -n 1 "$target/$name.txt"
+    if [ "$status" = 2 ] || grep -q '^  FAILS  *1\.' "$target/$name.txt"; then
+        failed+=("$name")
+        sed -n '/^Level 2/q; p' "$target/$name.txt"
+    fi
+    results+=("$name=$target/$name.json")
+done
+
+if [ "$level" = 3 ] && [ $# = 0 ]; then
+    table=$(node scripts/check/table.mjs "${results[@]}")
+    page=$(<"$here/README.md")
+    printf '%s\n\n%s\n\n%s\n' "${page%%<!-- table: begin -->*}<!-- table: begin -->" "$table" \
+        "<!-- table: end -->${page##*<!-- table: end -->}" >"$here/README.md"
+fi
+printf '\n'
+[ ${#failed[@]} = 0 ] || { echo "level 1 does not hold: ${failed[*]}" && exit 1; }
+echo "level 1 holds: ${#results[@]} of ${#names[@]} were tried"
