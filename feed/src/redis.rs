@@ -15,7 +15,7 @@ use std::{env, future, sync::Arc, time::Duration, time::Instant};
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands as _, Client, InfoDict, RedisError, RedisResult, Script, cmd};
-use tokio::{sync::watch, time::sleep, time::timeout};
+use tokio::{sync::watch, task::yield_now, time::sleep, time::timeout};
 
 pub(crate) use line::Engine;
 use line::{Line, connect, is_elsewhere, time};
@@ -142,7 +142,9 @@ impl Feed {
                 }
             }
         });
-        published.await.ok().flatten().ok_or(Refused::Away)
+        let published = published.await.ok().flatten().ok_or(Refused::Away);
+        yield_now().await; // as in memory: the publisher's own reader has its turn before what is next
+        published
     }
 
     /// Waits until this server has the update `id`, if the engine has it: another server may have

@@ -89,6 +89,7 @@ fn say_what_is_allowed(answer: &mut HttpResponse) {
             let methods: BTreeSet<_> = methods.split(", ").collect();
             let methods = Vec::from_iter(methods).join(", ");
             let methods = HeaderValue::try_from(methods).expect("they were in a header");
+            *answer = refuse(StatusCode::METHOD_NOT_ALLOWED, "Allow says what this path takes");
             answer.headers_mut().insert(header::ALLOW, methods);
         }
         None => *answer = refuse(StatusCode::NOT_FOUND, "there is no such path"),

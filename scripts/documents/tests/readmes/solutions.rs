@@ -6,6 +6,7 @@
 //! `cargo test -p documents --test readmes solutions`
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -65,6 +66,10 @@ impl Solved {
             let file = entry.expect("it can be read").file_name();
             let file = format!("src/{}", file.to_str().expect("it is ASCII"));
             write_if_new(&folder.join(&file), &source(&file));
+        }
+        let pages = folder.join("public");
+        if !pages.exists() {
+            symlink(root.join(name).join("public"), pages).expect("a link can be made");
         }
         let server = lab::binary(name);
         let profile = server.parent().expect("it is in a folder");
