@@ -3,7 +3,7 @@
 // page's files, passes everything else on to SERVER, byte by byte, and prints what the page's list shows.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect, createServer as listen } from "node:net";
 import { tmpdir } from "node:os";
@@ -145,7 +145,17 @@ const url = `http://127.0.0.1:${front.address().port}/html/index.html`;
 
 // --- the browser
 
-const folder = mkdtempSync(`${tmpdir()}/page-`);
+// Who is killed can't tidy up: the next one does.
+for (const name of readdirSync(tmpdir())) {
+  const pid = /^page-(\d+)$/.exec(name)?.[1];
+  try {
+    if (pid) process.kill(pid, 0);
+  } catch {
+    rmSync(`${tmpdir()}/${name}`, { recursive: true, force: true });
+  }
+}
+const folder = `${tmpdir()}/page-${process.pid}`;
+mkdirSync(folder);
 const CHROMIUMS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync", `--user-data-dir=${folder}`];
 const options = {
