@@ -73,6 +73,7 @@ tools() {
         have firefox-esr firefox || packages+=(firefox-esr)
         have WebKitWebDriver || packages+=(webkit2gtk-driver)
         have xvfb-run || packages+=(xvfb xauth)
+        [ -n "$(find /usr/lib -name "libfaketime*")" ] || packages+=(libfaketime) # for wrong clocks
         have node || packages+=(nodejs) # and what the naive servers are written for
     fi
     if [ ${#packages[@]} -gt 0 ]; then install "${packages[@]}" || return; fi

@@ -1,13 +1,30 @@
-//! Frames (RFC 6455 §5.2): those that the server sends, and those that a client sends.
+//! Frames (RFC 6455 §5.2): those that the server sends, and those that a client sends. And what a
+//! client gets in their place that has not shaken hands.
 
 use actix_http::ws::CloseCode::{self, Invalid, Protocol, Size, Unsupported};
-use actix_http::ws::{OpCode, Parser};
+use actix_http::ws::{HandshakeError, OpCode, Parser};
+use actix_web::http::{StatusCode, header, header::HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{Error, HttpResponse, error::InternalError};
 use feed::News;
 use futures_util::StreamExt as _;
 
 /// The most bytes of a client's message, its fragments added up.
 const MAX: u16 = 4096;
+
+/// The answer to a handshake that is none: what it lacks, in one line. Who asks without an upgrade is
+/// told which one there is (RFC 9110 §15.5.22).
+pub fn no_handshake(why: Error) -> Error {
+    let (mut response, text) = (why.error_response(), why.to_string());
+    if let Some(HandshakeError::NoWebsocketUpgrade) = why.as_error() {
+        response = HttpResponse::build(StatusCode::UPGRADE_REQUIRED)
+            .insert_header((header::UPGRADE, "websocket"))
+            .finish();
+    }
+    let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text_plain);
+    InternalError::from_response(why, response.set_body(text).map_into_boxed_body()).into()
+}
 
 /// A frame of the server.
 pub fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {

@@ -38,7 +38,8 @@ async fn open(request: HttpRequest, payload: Payload, feed: Data<Feed>) -> Resul
     let reader = feed.reader(feed::after(&request)?).await;
     // actix-ws would read the frames from the payload that it is given. It gets an empty one.
     let empty = Payload::from_request(&request, &mut dev::Payload::None).await?;
-    let (response, ..) = actix_ws::handle_with_protocols(&request, empty, &["json"])?;
+    let opened = actix_ws::handle_with_protocols(&request, empty, &["json"]);
+    let (response, ..) = opened.map_err(frames::no_handshake)?;
     let json = response.headers().contains_key(header::SEC_WEBSOCKET_PROTOCOL);
     let (outgoing, mut body) = mpsc::channel(1);
     rt::spawn(converse(Incoming::new(payload), outgoing, feed, reader, json));

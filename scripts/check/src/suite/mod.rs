@@ -313,6 +313,7 @@ fn of_websockets(resumes: &[&'static str]) -> Vec<Case> {
         case("1.12", websockets::the_handshake).for_any(),
         case("1.12", websockets::the_handshake_at_the_root).for_any(),
         case("3.21", websockets::no_handshake).for_any(),
+        case("3.21", websockets::what_is_missing_is_said),
     ];
     let open = vec![
         case("1.14", basic::a_text_is_for_everyone).for_any(),

@@ -104,6 +104,29 @@ pub async fn no_handshake(name: &'static str) {
     }
 }
 
+/// Whoever opens the address in a browser, or forgets a header, reads what is missing.
+pub async fn what_is_missing_is_said(name: &'static str) {
+    let server = Server::start(name).await;
+    let rows = [
+        (String::new(), 426),
+        ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n".into(), 426),
+        (UPGRADE.replace("Version: 13", "Version: 12"), 426),
+        (UPGRADE.replace("Sec-WebSocket-Version", "Sec-WebSocket-Verse"), 400),
+        (UPGRADE.replace("Sec-WebSocket-Key", "Sec-WebSocket-Quay"), 400),
+    ];
+    for (lines, status) in rows {
+        let mut client = Raw::connect(&server).await;
+        client.send(format!("GET /websocket HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n")).await;
+        let response = client.response().await;
+        assert_eq!(response.status(), status, "for {lines:?}");
+        let upgrade = response.header("upgrade");
+        assert_eq!(upgrade, (status == 426).then_some("websocket"), "for {lines:?}");
+        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+        let text = String::from_utf8(response.body).expect("it is UTF-8");
+        assert_eq!(text.lines().count(), 1, "{text:?} for {lines:?}");
+    }
+}
+
 /// Any site's page may open a WebSocket to here; its browser says where it is from.
 pub async fn another_sites_page_is_refused(name: &'static str) {
     let server = Server::start(name).await;
