@@ -29,6 +29,21 @@ fn outside(technique: &str) -> Vec<String> {
     ["node", "--experimental-websocket", &client, technique].map(ToOwned::to_owned).into()
 }
 
+/// What a page in a browser is tried on here: what a browser, or how a page shows it, could break. (The
+/// rest by hand, as `scripts/HOMEWORK.md` has it: a browser for each situation is heavy.)
+const IN_A_BROWSER: [(&str, &str); 4] = [
+    ("polling", "C1.3,C2.9"),
+    ("long-polling", "C2.6,C3.8"),
+    ("server-sent-events", "C2.7,C3.1"),
+    ("websockets", "C3.11,C3.12"),
+];
+
+/// A page of ours in Chromium.
+fn page(technique: &str) -> Vec<String> {
+    let client = root().join("scripts/check/clients/page.mjs");
+    ["node", &client.to_string_lossy(), technique, "chromium"].map(ToOwned::to_owned).into()
+}
+
 /// The sentences that it breaks, its technique, and its name.
 type Mistake = (String, String, String);
 
@@ -56,6 +71,18 @@ pub fn trials() -> Vec<Trial> {
     };
     let mut trials: Vec<_> = mistakes.into_iter().map(three).collect();
     trials.push(Trial::test("what_is_no_client_is_a_result", no_client));
+    let has_chromium = Command::new("node").args(&page("")[1..2]).output();
+    let has_chromium =
+        has_chromium.is_ok_and(|it| it.stderr.windows(8).any(|it| it == b"chromium"));
+    for (technique, only) in IN_A_BROWSER {
+        let trial = Trial::test(format!("the_page_in_chromium_{technique}"), move || {
+            let options = ["--client", "--at-once", "2", "--only", only];
+            let result = check(technique, &options, &page(technique))?;
+            let held: Vec<_> = only.split(',').collect();
+            Ok(same(&result.holds, &held)?)
+        });
+        trials.push(trial.with_ignored_flag(!has_chromium));
+    }
     for technique in SERVERS {
         trials.push(Trial::test(format!("a_right_client_of_{technique}"), move || {
             let result = check(technique, &["--client"], &ours(technique, ""))?;
