@@ -11,14 +11,14 @@
 
 mod frames;
 
-use std::{cell::Cell, convert::Infallible, time::Duration};
+use std::{cell::Cell, convert::Infallible, future::pending, time::Duration};
 
 use actix_http::ws::{CloseCode, OpCode};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result, body::BodyStream, error, rt};
 use actix_web::{dev, guard, http::header, web, web::Bytes, web::Data, web::Payload};
 use feed::{Feed, Reader, Refused};
 use frames::{Incoming, Message, close, frame};
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use tokio::{sync::mpsc, time::Instant, time::interval_at, time::sleep};
 
 /// How often a client is pinged (RFC 6455 §5.5.2).
@@ -58,18 +58,20 @@ async fn converse(
 ) {
     let last_heard = Cell::new(Instant::now());
     let reply = async |frame| drop(outgoing.send(frame).await); // it may be gone
+    let (closing, mut closed) = mpsc::channel(1);
+    let end = async |code| closing.send(code).then(|_| pending()).await; // the other loop closes
     let hear = async {
         while let Some(message) = incoming.next().await {
             last_heard.set(Instant::now());
             match message {
                 Message::Text(text) => match feed.publish(&text, None).await {
                     Ok(_) => feed::print_line(format_args!("Received message => {text}")),
-                    Err(Refused::Away) => return reply(close(Some(CloseCode::Again))).await,
+                    Err(Refused::Away) => return end(Some(CloseCode::Again)).await,
                     Err(Refused::Invalid(_)) => {} // an empty one is ignored
                 },
                 Message::Ping(data) => reply(frame(OpCode::Pong, &data)).await,
                 Message::Pong => {}
-                Message::Close(code) => return reply(close(code)).await,
+                Message::Close(code) => return end(code).await,
             }
         }
     };
@@ -78,6 +80,7 @@ async fn converse(
         let mut taken = 0;
         loop {
             let frames = tokio::select! {
+                biased; // what is new comes before a close
                 now = ping.tick() => {
                     let end = last_heard.get() + DEADLINE;
                     if now >= end { return }
@@ -87,7 +90,8 @@ async fn converse(
                 news = reader.next() => match news {
                     Some(news) => frames::updates(&news, json),
                     None => return reply(close(Some(CloseCode::Away))).await, // the server stops
-                }
+                },
+                Some(code) = closed.recv() => return reply(close(code)).await,
             };
             taken += frames.len();
             if outgoing.send(frames).await.is_err() {
