@@ -22,7 +22,7 @@ format() { cargo fmt --check; }
 lint() { cargo_shown clippy --workspace --all-targets -- -D warnings; }
 # (What takes its time is tried once: by the check, on all four servers. Each server's own tests would
 # wait for it once more.)
-tests() { cargo test --workspace --no-fail-fast -- --skip all_that_takes_its_time; }
+tests() { tried --workspace -- --skip all_that_takes_its_time; }
 doc() { RUSTDOCFLAGS='-D warnings' cargo_shown doc --workspace --no-deps; }
 shell() { shellcheck -x scripts/*.sh scripts/*.bash .ci/run; }
 polling() { scripts/polling.sh; }
@@ -30,6 +30,27 @@ long-polling() { scripts/long-polling.sh; }
 server-sent-events() { scripts/server-sent-events.sh; }
 websockets() { scripts/websockets.sh; }
 past-one-machine() { scripts/past-one-machine.sh; }
+
+# Runs cargo test with these options. A test that fails beside the others is tried once more, alone: a
+# busy machine is no fault of what is tried. One that passes then is named all the same.
+tried() {
+    local log name options=() failed=() status=0
+    log=$(mktemp)
+    cargo test --no-fail-fast "$@" 2>&1 | tee "$log"
+    if [ "${PIPESTATUS[0]}" -ne 0 ]; then
+        while IFS= read -r name; do failed+=("$name"); done < <(
+            sed -n 's/^test \([^ ]*\) *\.\.\. FAILED$/\1/p' "$log" | sort -u)
+        # Whoever was killed, or did not build, has named no test.
+        if [ ${#failed[@]} = 0 ] || grep -q '(signal: ' "$log"; then status=1; fi
+        while [ "$1" != -- ]; do options+=("$1") && shift; done
+        for name in ${failed[@]+"${failed[@]}"}; do
+            printf '\n== once more, alone: %s\n' "$name"
+            cargo test --no-fail-fast "${options[@]}" -- --exact "$name" --test-threads 1 || status=1
+        done
+    fi
+    rm -f "$log"
+    return "$status"
+}
 
 # What the four servers have in common, tried once more with their feed in Redis: each test has a
 # stream of its own there. (What takes its time is left out: it knows nothing of the feed.)
@@ -40,7 +61,7 @@ engine() {
         -p polling -p long-polling -p server-sent-events -p websockets || return
     redis-server --port "$port" --dir "$folder" --save '' >/dev/null &
     until redis-cli -p "$port" ping >/dev/null 2>&1; do sleep 0.1; done
-    SERVERS=$target/redis/debug REDIS_URL=redis://127.0.0.1:$port cargo test --no-fail-fast --test wire \
+    SERVERS=$target/redis/debug REDIS_URL=redis://127.0.0.1:$port tried --test wire \
         -p polling -p long-polling -p server-sent-events -p websockets -- \
         --skip all_that_takes_its_time --skip the_first_line_says_where || status=$?
     kill %% && wait

@@ -67,19 +67,17 @@ fn ours(technique: &'static str) -> Result<(), String> {
 fn naive(technique: &'static str) -> Result<(), String> {
     let server = root().join(technique).join("naive/server.mjs").to_string_lossy().into_owned();
     let result = check(technique, &[], &["node".into(), server])?;
-    let kept: &[&str] = match technique {
-        "polling" => &["2.9", "3.6", "3.7", "3.9", "3.15", "3.19"],
-        "long-polling" => &["3.15"],
-        "server-sent-events" => &["3.7", "3.9", "3.15"],
-        _ => &["3.9"],
-    };
-    let holds: Vec<_> = result.holds.iter().filter(|number| !number.starts_with("1.")).collect();
-    same(&holds, kept)?;
     let told = told(technique, |row| row.starts_with(['2', '3']))?;
-    // What needs a sentence that fails is lost as well.
-    let lost = [result.fails, result.needs].concat();
-    same(&lost, &told.iter().map(String::as_str).collect::<Vec<_>>())
-        .map_err(|why| format!("its walkthrough does not tell exactly what fails: {why}"))
+    // What needs a sentence that fails may be told of as well. Of a crowd (3.19), chance decides who
+    // comes in time.
+    let lost = [result.fails.clone(), result.needs].concat();
+    let untold: Vec<_> =
+        result.fails.iter().filter(|it| !told.contains(it) && *it != "3.19").collect();
+    let kept: Vec<_> = told.iter().filter(|it| !lost.contains(it)).collect();
+    if untold.is_empty() && kept.is_empty() {
+        return Ok(());
+    }
+    Err(format!("its walkthrough does not tell of {untold:?}, and wrongly of {kept:?}"))
 }
 
 /// The sentences of which a walkthrough's table says why a naive server or client does not keep them.
