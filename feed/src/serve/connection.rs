@@ -94,7 +94,12 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(self.stream().poll_read(cx, buffer))?;
+        let read = ready!(self.stream().poll_read(cx, buffer));
+        if let Err(reset) = read {
+            // Behind a request, actix-http takes this for the end of a half.
+            self.half_closed = Some(Box::pin(sleep(Duration::ZERO)));
+            return Poll::Ready(Err(reset));
+        }
         let came = &mut buffer.filled_mut()[before..];
         if came.is_empty() {
             self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED)));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
-use lab::client::{idle, publish};
+use lab::client::{idle, publish, request};
 use lab::raw::Raw;
 use lab::server::{Server, is_other};
 use lab::time::late;
@@ -80,6 +80,15 @@ pub async fn a_client_that_closes_its_half_is_forgotten(name: &'static str) {
 /// As when the client's process is killed while something is on its way to it.
 pub async fn a_client_that_resets_is_forgotten(name: &'static str) {
     forgets(name, async |clients: Vec<Raw>| clients.into_iter().for_each(Raw::reset)).await;
+    // The server may read the request and the reset in one go.
+    let server = Server::start(name).await;
+    let before = settled(&server).await;
+    for _ in 0..300 {
+        let mut client = Raw::connect(&server).await;
+        client.send(request(name)).await;
+        client.reset();
+    }
+    server.open_files_until(Duration::from_secs(10), |now| now <= before).await;
 }
 
 /// Within five seconds, and as many again for a busy machine: a heartbeat that would find it out
