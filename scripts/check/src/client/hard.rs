@@ -237,7 +237,8 @@ impl Line {
 }
 
 impl Hard {
-    /// The request in this line is answered.
+    /// The request in this line is about to be answered: to be said before the last byte of the answer
+    /// is sent, as the next request may come before anything else can be said.
     pub fn answered(&self, line: &Line) {
         line.rest(&self.shared);
     }

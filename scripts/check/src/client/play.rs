@@ -16,6 +16,8 @@ use crate::tries::LISTENS_ONLY;
 
 /// For what should happen at once: long enough for a very busy machine.
 const SOON: Duration = Duration::from_secs(20);
+/// Seconds: whoever is back sooner has not waited.
+const AT_ONCE: f64 = 0.15;
 /// Between two heartbeats, as a server sends them (2.17, 2.22).
 const BEAT: Duration = Duration::from_secs(15);
 /// Ids are times in microseconds: 16 digits.
@@ -211,14 +213,7 @@ impl Stage {
             "hang-up" => self.in_mood(Mood::HangsUp, step.seconds(0)).await,
             "refuse" => {
                 let status = step.words[0].parse().expect("a status");
-                let first = self.pending().await?;
-                first
-                    .send(
-                        format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n").as_bytes(),
-                        0,
-                    )
-                    .await;
-                self.hard.answered(&first);
+                self.answer(&format!("{status} No ||")).await?;
                 self.in_mood(Mood::Refuses(status), step.seconds(1)).await;
             }
             "dead" | "alive" => self.hard.set_dead(step.verb == "dead"),
@@ -228,7 +223,7 @@ impl Stage {
             "go" => self.client.signal(Signal::SIGCONT),
             "say" => self.client.say(&step.quoted()).await,
             "confirm" => self.confirm(step.number()).await?,
-            "lose" => drop(self.lose().await?),
+            "lose" => self.lose().await?,
             _ => self.look(step).await?,
         }
         Ok(())
@@ -272,12 +267,6 @@ impl Stage {
 
     fn over(&mut self) {
         (self.asked, self.is_open, self.did) = (None, false, Instant::now());
-    }
-
-    /// An answer is complete: the technique's next request is another one.
-    fn done(&mut self, line: &mut Line) {
-        self.hard.answered(line);
-        self.over();
     }
 
     async fn ask(&mut self, limit: Duration) -> Played {
@@ -331,14 +320,18 @@ impl Stage {
     }
 
     async fn send(&mut self, updates: &[u64], gap: bool) -> Played {
-        let mut line = self.pending().await?;
+        let line = self.pending().await?;
         let (head, body) = self.answer_of(updates, gap);
         let all = [head, self.wrapped(&body, usize::MAX)].concat();
+        let is_whole = !self.technique.is_open_ended() && !updates.is_empty();
+        if is_whole {
+            self.hard.answered(&line);
+        }
         self.write(&all).await?;
-        if self.technique.is_open_ended() {
+        if is_whole {
+            self.over();
+        } else if self.technique.is_open_ended() {
             self.is_open = true;
-        } else if !updates.is_empty() {
-            self.done(&mut line);
         }
         Ok(())
     }
@@ -442,7 +435,7 @@ impl Stage {
 
     /// `STATUS | HEADER | HEADER || BODY`
     async fn answer(&mut self, rest: &str) -> Played {
-        let mut line = self.pending().await?;
+        let line = self.pending().await?;
         let (head, body) = rest.split_once("||").expect("two bars before the body");
         let body = body.trim().replace("\\n", "\n");
         let asked = self.asked.as_ref().expect("it was asked");
@@ -453,8 +446,9 @@ impl Stage {
         let length =
             if has_body { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
         let bytes = format!("HTTP/1.1 {}\r\n{length}\r\n{body}", head.join("\r\n"));
+        self.hard.answered(&line);
         line.send(bytes.as_bytes(), 0).await;
-        self.done(&mut line);
+        self.over();
         Ok(())
     }
 
@@ -651,14 +645,16 @@ impl Stage {
             if self.asked.is_none() {
                 self.ask(SOON).await?; // the next request of the technique, to cut it off
             }
-            self.pending().await?.cut().await;
-            self.over();
-            self.ask(2 * SOON).await?;
-            waits.push((self.asked.as_ref().expect("it was asked").at - self.did).as_secs_f64());
+            let mut wait = self.cut_off().await?;
+            if wait < AT_ONCE {
+                // A browser repeats by itself, once, what a kept connection has lost (RFC 9112 §9.3.1).
+                wait = self.cut_off().await?;
+            }
+            waits.push(wait);
         }
         waits.sort_by(f64::total_cmp);
         let median = waits[waits.len() / 2];
-        if median < 0.15 {
+        if median < AT_ONCE {
             return fails("cut off, it was back at once");
         }
         // A busy machine makes some of them longer or shorter; half of them would be the same.
@@ -667,6 +663,14 @@ impl Stage {
             return fails(format!("cut off, it was back after {} s", shown.join(", ")));
         }
         Ok(())
+    }
+
+    /// Cuts it off; the seconds until it is back.
+    async fn cut_off(&mut self) -> Played<f64> {
+        self.pending().await?.cut().await;
+        self.over();
+        self.ask(2 * SOON).await?;
+        Ok((self.asked.as_ref().expect("it was asked").at - self.did).as_secs_f64())
     }
 
     async fn term(&mut self) -> Played {
@@ -699,8 +703,7 @@ impl Stage {
 
     /// What it sends: the text, and where; a text frame, or a POST.
     async fn sent(&mut self) -> Played<(String, Asked)> {
-        let asked = self.pending().await?;
-        let _ = asked;
+        self.pending().await?;
         let asked = self.asked.clone().expect("it was asked");
         let not = Wrong::NotTried(LISTENS_ONLY);
         if self.technique != Technique::Websockets {

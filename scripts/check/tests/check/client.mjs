@@ -68,7 +68,7 @@ const MISTAKES = `
   C3.2 server-sent-events: waits for one second
   C3.3 polling: waits longer for ever
   C3.3 websockets: waits longer for ever
-  C3.3 long-polling: waits for a quarter of a minute
+  C3.3 long-polling: waits for half a minute
   C3.4 polling: comes before
   C3.4 long-polling: takes seconds for milliseconds
   C3.4 server-sent-events: comes before
@@ -489,10 +489,11 @@ function wait() {
   if (is("asks at once")) return 0;
   if (is("waits for one second")) return 1;
   if (is("waits for three seconds")) return 3;
-  if (is("waits for a quarter of a minute")) return 15;
+  if (is("waits for half a minute")) return 30;
+  if (is("waits longer for ever")) return 3 ** attempts++; // so that it is late by far, at last
   if (is("asks on where it is forbidden") && attempts === 0) return 1;
   const least = retry === undefined || is("has its own retry") ? 0.8 : retry / 1000;
-  const longest = is("waits longer for ever") ? 60 : Math.max(10, least);
+  const longest = Math.max(10, least);
   const chance = is("waits without chance") ? 1 : 0.5 + Math.random() / 2;
   const own = Math.min(2 ** attempts++, longest) * chance;
   const told = technique === "server-sent-events" && attempts === 1 && retry !== undefined;
