@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# curl, and the smallest program around it: long polling with a cursor. It needs jq.
+# curl, and the smallest program around it: polling, or long polling, with a cursor. It needs jq.
+# `SERVER=http://localhost:8002 curl.sh long-polling`
+declare -A paths=([polling]=api/messages [long-polling]=api/messages/long-poll)
 cursor=0
 while :; do
-    updates=$(curl -sfL --max-time 35 "$SERVER/api/messages/long-poll?after=$cursor" | jq -c '.[]') || sleep 1
-    [ -z "$updates" ] && continue
+    updates=$(curl -sfL --max-time 35 "$SERVER/${paths[$1]}?after=$cursor" | jq -c '.[]') || sleep 1
+    [ "$1" != polling ] || sleep 1
+    [ -n "$updates" ] || continue
     printf '%s\n' "$updates"
     cursor=$(jq .id <<<"$updates" | tail -n 1)
 done
