@@ -354,7 +354,11 @@ async fn the_slider_is_not_lost() {
         until_status(&browser, "connected").await;
         // By way of a neighbour, too.
         for leads_to in ["html/index.html", "compare/index.html"] {
-            browser.click(&format!("nav a[href*='{leads_to}']")).await;
+            let link = format!("nav a[href*='{leads_to}']");
+            browser.until("the link", &format!("document.querySelector(\"{link}\")")).await;
+            browser.click(&link).await;
+            let is_there = format!("location.pathname.includes('{leads_to}')");
+            browser.until("the page it leads to", &is_there).await;
         }
         browser.until("the slider is back", ready).await;
         is_running(&browser).await;
