@@ -843,7 +843,14 @@ struct Frame(u8, Vec<u8>);
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a frame {:02x} with {:?}", self.0, String::from_utf8_lossy(&self.1))
+        match (self.0, &self.1[..]) {
+            (CLOSE, [high, low, ..]) => {
+                write!(f, "a close with {}", u16::from_be_bytes([*high, *low]))
+            }
+            (first, data) => {
+                write!(f, "a frame {first:02x} with {:?}", String::from_utf8_lossy(data))
+            }
+        }
     }
 }
 
