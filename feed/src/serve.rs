@@ -1,5 +1,6 @@
-//! What all four do in HTTP: the start and the end of a server, its routes, its pages, its generated
-//! updates. What no technique has to think of is in the files of the folder `serve`.
+//! What all four do in HTTP: the start and the end of a server, its routes, its pages, its
+//! generated updates. The files of the folder `serve` do the things that no technique has to think
+//! of.
 
 mod connection;
 mod generated;
@@ -31,8 +32,8 @@ use crate::Feed;
 const CONNECTIONS: usize = 20_000;
 
 /// Serves a technique's routes, its page and what all four have in common, at `HOST` and `PORT` from
-/// the environment, until Ctrl-C or SIGTERM. With `QUIET=1` only the first update is generated.
-/// A server that can't start says why in one line on stderr, and the exit code is 1.
+/// the environment, until Ctrl-C or SIGTERM. `QUIET` says which updates it makes by itself: see
+/// `generated.rs`. A server that can't start says why in one line on stderr, and the exit code is 1.
 pub async fn serve(
     default_port: u16,
     crate_dir: &str,
@@ -74,8 +75,11 @@ async fn run(
         #[cfg(not(feature = "redis"))]
         Ok(_) => Err("REDIS_URL needs a server built with --features feed/redis")?,
     };
-    let first =
-        generated::send(&feed, 1).await.map_err(|_| "can't use REDIS_URL: it stores no update")?;
+    let first = match feed.newest() {
+        Some(_) => None, // another server on this engine has made it
+        None => Some(generated::send(&feed, 1).await),
+    };
+    let first = first.transpose().map_err(|_| "can't use REDIS_URL: it stores no update")?;
     let data = web::Data::new(feed.clone());
     let app = move || {
         let reads = || method::Any(method::Get()).or(method::Head());
@@ -100,11 +104,11 @@ async fn run(
             .service(files("/public", &pages.shared))
             .service(web::resource("/{other}*")) // 405 where others match
     };
-    // As actix-web's `HttpServer` does it; but it would not let `Connection` in between.
+    // As actix-web's `HttpServer` does it; but that has no place for `Connection`.
     let mut server = Server::build()
         .max_concurrent_connections(CONNECTIONS)
         .shutdown_signal(stop::stop(feed.clone()))
-        .shutdown_timeout(1); // second, for what is still open then
+        .shutdown_timeout(1); // second, for connections that are still open then
     let stopping = server.graceful_shutdown_signal();
     let http = move || {
         let stopping = stopping.clone();
@@ -124,7 +128,7 @@ async fn run(
     // This task's turn comes when the server waits: by then, a signal can stop it.
     rt::spawn(async move {
         print_line(format_args!("Listening at http://localhost:{port}"));
-        print_line(first);
+        first.into_iter().for_each(print_line);
         generated::send_all(&feed).await;
     });
     let end = server.await;

@@ -55,6 +55,31 @@ fn one_feed_for_all() {
     });
 }
 
+/// A server that starts is no news for the clients of the others: the first update is there already.
+/// It makes more of them only where it is asked to.
+#[test]
+fn a_start_is_no_news() {
+    on_redis(async |redis| {
+        let first = server(&redis, "polling").await;
+        let seen = newest_id(&first).await;
+        let start = Instant::now();
+        let loud = async |quiet: Option<&str>| {
+            let mut command = command("websockets", &redis.url());
+            command.env_remove("QUIET").envs(quiet.map(|quiet| ("QUIET", quiet)));
+            Server::spawn("websockets", &mut command).await
+        };
+        let (not_asked, mut asked) = (loud(None).await, loud(Some("0")).await);
+        let second = asked.prints(|line| line == "SENT: Real-Time Update 2");
+        within(Duration::from_secs(30), "the second update", second).await;
+        let news = Client::new(&first, seen).next().await;
+        assert_eq!(news.update, "Real-Time Update 2", "the first one is not made again");
+        let longest = Duration::from_secs(10); // the longest wait is 9
+        sleep(longest.saturating_sub(start.elapsed())).await;
+        let printed = not_asked.printed();
+        assert_eq!(printed.len(), 1, "only where it listens: {printed:?}");
+    });
+}
+
 /// A WebSocket client sends 100 texts, and a close or not, and is gone. Each of them takes the engine's
 /// answer to be published: all are, in order, and on the other server.
 #[test]
