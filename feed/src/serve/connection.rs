@@ -1,7 +1,7 @@
-//! A connection as actix-http sees it. On the way, two things are put right that it would get wrong:
-//! an upgrade that is offered and not taken, and a client that has closed its half.
+//! A connection as actix-http sees it. Three things are put right here that it would get wrong: an
+//! upgrade that is offered and not taken, a client that has closed its half, and one that does not read.
 
-use std::io::{self, ErrorKind::ConnectionAborted};
+use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::TimedOut};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -30,12 +30,15 @@ const DISCONNECT: Duration = Duration::from_secs(1);
 /// How long an answer may go on that has no end, or has not begun, when the client has closed its half.
 /// It may still read, but a client that is gone looks the same.
 const HALF_CLOSED: Duration = Duration::from_secs(3);
+/// How long a client may take nothing of what waits for it. On Linux the kernel is faster (see
+/// [`listen::tune`]).
+const UNREAD: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 45 });
 
 /// Whether the answer of a connection has an end, so that a client may wait for it.
 #[derive(Clone, Default)]
 pub(crate) struct HasEnd(pub Rc<Cell<bool>>);
 
-/// What `array` puts into its answers: of unknown length, but with an end.
+/// A mark in the answers of `array`: their length is unknown, but they have an end.
 pub(crate) struct Ends;
 
 /// A client's connection.
@@ -44,6 +47,7 @@ pub(crate) struct Connection {
     is_websocket: bool,
     has_end: HasEnd,
     half_closed: Option<Pin<Box<Sleep>>>,
+    unread: Option<Pin<Box<Sleep>>>,
 }
 
 /// HTTP on such connections.
@@ -69,12 +73,15 @@ pub(crate) async fn accept(
     stream: TcpStream,
 ) -> Result<(Connection, Protocol, Option<SocketAddr>), DispatchError> {
     listen::tune(&stream);
-    let has_end = HasEnd::default();
-    let connection = Connection { stream, is_websocket: false, has_end, half_closed: None };
-    Ok((connection, Protocol::Http1, None))
+    Ok((Connection::new(stream), Protocol::Http1, None))
 }
 
 impl Connection {
+    fn new(stream: TcpStream) -> Connection {
+        let (is_websocket, has_end) = (false, HasEnd::default());
+        Connection { stream, is_websocket, has_end, half_closed: None, unread: None }
+    }
+
     fn stream(&mut self) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.stream)
     }
@@ -117,7 +124,14 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.check(cx)?;
-        self.stream().poll_write(cx, bytes)
+        let written = self.stream().poll_write(cx, bytes);
+        if written.is_ready() {
+            self.unread = None;
+            return written;
+        }
+        let unread = self.unread.get_or_insert_with(|| Box::pin(sleep(UNREAD)));
+        ready!(unread.as_mut().poll(cx));
+        Poll::Ready(Err(TimedOut.into()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -130,10 +144,10 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Blanks the option `upgrade` in `Connection`, unless a WebSocket is asked for; whether it is not.
-/// An offer that is not taken is to be ignored (RFC 9110 §7.8), but actix-http ends a connection
-/// after a request with this option. No body is touched that could be read: in JSON, no line begins
-/// with `Connection:`.
+/// Blanks the option `upgrade` in `Connection`, unless the request is for a WebSocket. Returns
+/// whether it is for something else. A server ignores an offer that it does not take (RFC 9110
+/// §7.8), but actix-http ends a connection after a request with this option. No body is touched
+/// that could be read: in JSON, no line begins with `Connection:`.
 fn ignore_offers(bytes: &mut [u8]) -> bool {
     let is_upgrade = |word: &[u8]| word.eq_ignore_ascii_case(b"upgrade");
     if !bytes.windows(7).any(is_upgrade) {
@@ -164,4 +178,43 @@ fn ignore_offers(bytes: &mut [u8]) -> bool {
 fn value_of(line: &[u8], name: &[u8]) -> Option<usize> {
     let begin = line.get(..name.len())?;
     begin.eq_ignore_ascii_case(name).then_some(name.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Also where the kernel does not end it: one that reads nothing is dropped, one that reads slowly
+    /// is not.
+    #[tokio::test]
+    async fn a_client_that_does_not_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let address = listener.local_addr().expect("it is bound");
+        for is_slow in [false, true] {
+            let mut client = TcpStream::connect(address).await.expect("somebody listens");
+            let (stream, _) = listener.accept().await.expect("a client has come");
+            let mut connection = Connection::new(stream);
+            let write = async {
+                let start = tokio::time::Instant::now();
+                while start.elapsed() < 3 * UNREAD {
+                    connection.write_all(&[b'x'; 64 * 1024]).await?;
+                }
+                Ok(())
+            };
+            let read = async {
+                let mut taken = vec![0; 4 * 1024 * 1024];
+                loop {
+                    sleep(UNREAD / 4).await;
+                    if is_slow {
+                        client.read_exact(&mut taken).await.expect("it is connected");
+                    }
+                }
+            };
+            let end: io::Result<()> = tokio::select! { end = write => end, () = read => Ok(()) };
+            assert_eq!(end.err().map(|why| why.kind()), (!is_slow).then_some(TimedOut));
+        }
+    }
 }

@@ -46,8 +46,9 @@ pub fn listen(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     if listeners.is_empty() { Err(nowhere) } else { Ok(listeners) }
 }
 
-/// Lets the kernel end a connection whose client no longer reads, or whose machine is gone
-/// (RFC 5482). The server can't: what it would send waits behind a full buffer.
+/// Lets Linux end a connection whose client no longer reads, or whose machine is gone: when nothing of
+/// what was sent is acknowledged for so long. The server sees only that a buffer is full. (RFC 5482 has
+/// an option that tells the other side too; Linux does not send it.)
 pub fn tune(connection: &TcpStream) {
     let _ = connection.set_nodelay(true); // an update does not wait until the one before is acknowledged
     #[cfg(target_os = "linux")]
