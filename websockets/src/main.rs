@@ -23,9 +23,9 @@ use tokio::{sync::mpsc, time::Instant, time::interval_at, time::sleep};
 
 /// How often a client is pinged (RFC 6455 §5.5.2).
 const PING_EVERY: Duration = Duration::from_secs(15);
-/// How long a client may give no sign of life: time for two pongs. Then it is gone.
+/// How long a client may give no sign of life. (Its last ping has 5 seconds or more to be answered.)
 const DEADLINE: Duration = Duration::from_secs(2 * PING_EVERY.as_secs());
-/// To take so many bytes is a sign of life too: no more fits on the way to a client that is dead.
+/// A client that takes so many bytes is alive too: fewer fit on the way to one that is dead.
 const TAKEN: usize = 128 * 1024;
 /// How long a client that is gone is still heard: what it has sent is published.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -84,7 +84,7 @@ async fn converse(
                 now = ping.tick() => {
                     let end = last_heard.get() + DEADLINE;
                     if now >= end { return }
-                    ping.reset_at(end.min(now + PING_EVERY));
+                    ping.reset_at(if end < now + PING_EVERY * 4 / 3 { end } else { now + PING_EVERY });
                     frame(OpCode::Ping, b"")
                 }
                 news = reader.next() => match news {

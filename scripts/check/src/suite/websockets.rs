@@ -808,8 +808,8 @@ pub async fn a_ping_every_15_seconds(name: &'static str) {
     assert_eq!(own(&mut client).await, Frame(TEXT, b"still there".to_vec()));
 }
 
-/// A client that says nothing, whatever it is told; one that stops in the middle of a frame; and
-/// one that never reads anything at all.
+/// A client that says nothing, whatever it is told; one that stops in the middle of a frame; one
+/// that never reads anything at all; and one that answers its first ping only.
 pub async fn silence_for_30_seconds_is_the_end(name: &'static str) {
     let server = Server::start(name).await;
     let before = server.open_files();
@@ -823,7 +823,21 @@ pub async fn silence_for_30_seconds_is_the_end(name: &'static str) {
         assert!(took >= Duration::from_secs(29), "{bytes:?}: it is dropped after {took:?}");
         client
     });
-    let clients = future::join_all(clients).await;
+    let falls_silent = async {
+        let mut client = handshaken(&server, "", "").await;
+        let Frame(_, data) =
+            within(Duration::from_secs(30), "a ping", any_frame(&mut client)).await;
+        client.send(frame(PONG, &data)).await;
+        let mut last_told = Instant::now();
+        while within(Duration::from_secs(50), "the end", client.some_of(64)).await > 0 {
+            last_told = Instant::now();
+        }
+        if !is_other() && last_told.elapsed() < Duration::from_secs(4) {
+            late();
+            panic!("a ping came {:?} before the end: too late for an answer", last_told.elapsed());
+        }
+    };
+    let (clients, ()) = future::join(future::join_all(clients), falls_silent).await;
     server.open_files_until(Duration::from_secs(10), |now| now <= before).await;
     drop(clients);
 }
