@@ -1,10 +1,10 @@
 //! One list, many readers: what the four servers have in common, whatever the technique.
 //!
-//! A [`Feed`] keeps the newest updates in one list. Each client has a [`Reader`]: a subscription
-//! to that list, and its place there, the last update that it has seen. What is newer comes at
-//! once ([`Reader::newer`]) or as soon as it is there ([`Reader::next`]), out of the same list, so
-//! nothing falls into a gap between what was and what is to come. And nobody has a queue: a slow
-//! reader costs the others nothing, and the list never grows beyond [`KEPT`].
+//! A [`Feed`] keeps the newest updates in one list. Each client has a [`Reader`]: a subscription to
+//! that list, and its place there, the last update that it has seen. What is newer comes at once
+//! ([`Reader::newer`]) or as soon as it is there ([`Reader::next`]), out of the same list, so
+//! nothing falls into a gap between old and new updates. And nobody has a queue: no reader waits
+//! for a slow one, and the list never grows beyond [`KEPT`].
 
 #[cfg(feature = "redis")]
 mod redis;
@@ -21,11 +21,11 @@ use tokio::{sync::watch, task::yield_now, time::sleep};
 /// How many updates are kept. A client that was away for longer goes on from the oldest of them,
 /// and is told that some are missing.
 pub const KEPT: usize = 1_000;
-/// The grace period: for so long an update is kept that a reader has not read yet, even if the list
-/// is full. Meanwhile, whoever publishes waits (backpressure).
+/// The grace period: how long an update is kept, even if the list is full, when a reader has not
+/// read it yet. Meanwhile, its publisher waits (backpressure).
 const GRACE: Duration = Duration::from_secs(1);
-/// About how many bytes of updates a reader takes at once. This is what a client costs that does not
-/// read.
+/// About how many bytes of updates a reader takes at once. A client that does not read costs so
+/// much.
 const BATCH: usize = 8 * 1024;
 
 /// Something new. As JSON: `{"id":…,"update":"…"}`, and `"event":"…"` where it was given one.
@@ -80,7 +80,7 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Appends an update, lets the oldest go if there are too many, and wakes every reader.
+    /// Appends an update, drops the oldest if there are too many, and wakes every reader.
     ///
     /// # Errors
     /// See [`Refused`].
@@ -132,9 +132,10 @@ impl Feed {
     }
 
     /// A reader of everything newer than the id `after`. Without `after`: of what is published from
-    /// now on. An `after` beyond the newest id is of another life of this server, whose clock was ahead.
-    /// It counts as older than all that is kept: what came after it can't be known. But if many servers
-    /// share an engine, another one may have been faster: the engine is asked first.
+    /// now on. An `after` beyond the newest id is from another life of this server, whose clock was
+    /// ahead. It counts as older than all that is kept: nobody knows what came after it. But if
+    /// many servers share an engine, another one may have been faster: so this one asks the engine
+    /// first.
     #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async))]
     pub async fn reader(&self, after: Option<u64>) -> Reader {
         #[cfg(feature = "redis")]
@@ -152,10 +153,11 @@ impl Feed {
         Reader { feed, ended: Arc::clone(&self.ended), seen, place: Arc::clone(&place.place) }
     }
 
-    /// Ends the feed, as a server does that stops: its readers get what is there, and then no more.
+    /// Ends the feed, when a server stops: its readers get the updates that are there, and then no
+    /// more.
     pub fn end(&self) {
         self.ended.store(true, SeqCst);
-        self.list.send_modify(|_| {}); // wakes those who wait
+        self.list.send_modify(|_| {}); // wakes all readers
     }
 }
 
@@ -178,8 +180,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The next batch of what is newer than what was seen, at once. It may be empty. From now on
-    /// it counts as seen.
+    /// The next batch of newer updates, at once; it may be empty. From now on they count as seen.
     pub fn newer(&mut self) -> News {
         let list = self.feed.borrow();
         let gap = self.seen < list[0].id;
@@ -202,7 +203,7 @@ impl Reader {
     /// only when they are returned.
     pub async fn next(&mut self) -> Option<News> {
         let is_over = |list: &List| newest(list).id > self.seen || self.ended.load(SeqCst);
-        // What `wait_for` returns locks the list: it has to be gone before `newer` looks there.
+        // `wait_for` returns a lock of the list. It has to be gone before `newer` looks there.
         drop(self.feed.wait_for(is_over).await);
         Some(self.newer()).filter(|news| !news.updates.is_empty())
     }

@@ -3,7 +3,7 @@
 //! <https://redis.io/docs/latest/develop/data-types/streams/>.)
 //!
 //! A process has two connections, however many clients it has: one reads, the other one appends. An
-//! answer that is an error counts as a line that is cut: both are made anew, by the name.
+//! error counts as a broken connection: both are made anew, by the name.
 //!
 //! Each entry says which one was before it, `after`, and which one its server had that the engine
 //! had lost, `knew`. A server that lacks one of these tells its readers of a gap.
@@ -82,7 +82,7 @@ impl Feed {
                 let mut state = engine.state.subscribe();
                 tokio::select! {
                     _ = self.follow(&engine, &mut reads) => {}
-                    _ = state.wait_for(|state| state.line.is_none()) => {} // who appends gave it up
+                    _ = state.wait_for(|state| state.line.is_none()) => {} // a publisher gave it up
                 }
                 engine.state.send_modify(|state| state.line = None);
                 // To be connected is not the end of the failures; to have been so for a while is.
@@ -97,8 +97,8 @@ impl Feed {
         }
     }
 
-    /// Appends an update to the engine, and waits until this server's own list has it: whoever is
-    /// told `201` reads what they wrote.
+    /// Appends an update to the engine, and waits until this server's own list has it: a client
+    /// that is told `201` can read its own message.
     pub(crate) async fn publish_to(
         &self,
         engine: &Engine,
@@ -108,7 +108,7 @@ impl Feed {
         let (start, feed, engine) = (Instant::now(), self.clone(), engine.clone());
         let mut message = vec!["update".to_owned(), text.to_owned()];
         message.extend(event.iter().flat_map(|name| ["event".to_owned(), (*name).to_owned()]));
-        // A task of its own: a client that says something and goes has said it all the same.
+        // A task of its own: the message of a client that goes is published all the same.
         let published = tokio::spawn(async move {
             let script = Script::new(include_str!("redis/append.lua"));
             let mut list = feed.list.subscribe();
@@ -126,7 +126,8 @@ impl Feed {
                         let list = came.ok().and_then(Result::ok);
                         let update =
                             list.and_then(|list| list.get(first_after(&list, id - 1)).cloned());
-                        // This very one: the list may be read from another engine than this went to.
+                        // This very one: the list may come from another engine than the one that
+                        // has it.
                         let update = update.filter(|update| update.id == id);
                         if update.is_some() {
                             return update;
@@ -138,7 +139,7 @@ impl Feed {
                 };
                 engine.give_up(&line);
                 if !refused {
-                    return None; // whether it is stored is not known: it is not said twice
+                    return None; // nobody knows whether it is stored: it is not sent again
                 }
             }
         });
@@ -182,7 +183,7 @@ impl Feed {
                     reads.xread_options(&[&engine.key], &[&seen], &options).await?;
                 let Some(read) = read else { break };
                 for entry in read.keys.into_iter().flat_map(|key| key.ids) {
-                    seen.clone_from(&entry.id); // also of what is no update: somebody else wrote it
+                    seen.clone_from(&entry.id); // also of somebody else's entry
                     if let Some(entry) = Entry::of(&entry) {
                         self.take(engine, entry).await;
                     }
@@ -260,7 +261,7 @@ async fn load(client: &Client, key: &str) -> Result<((MultiplexedConnection, Lin
         }
     }
     if list.len() == 1 {
-        list = [made(line.clock, "", None)].into(); // whoever knows something older has missed that
+        list = [made(line.clock, "", None)].into(); // an older cursor has missed something
     }
     Ok(((reads, line), list))
 }

@@ -24,8 +24,8 @@ const MAX_WAIT: u64 = 60;
 /// Tells the client which of its preferences was followed (RFC 7240 §3).
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// What is newer than `?after=ID`, as soon as there is something; without `after`, whatever comes
-/// next. If nothing comes in time: 204.
+/// The updates newer than `?after=ID`, as soon as there are any; without `after`, the next ones. If
+/// nothing comes in time: 204.
 async fn long_poll(mut request: ServiceRequest) -> Result<ServiceResponse, Error> {
     let feed = request.app_data::<web::Data<Feed>>().expect("all routes have it");
     let mut reader = match feed::after(request.request()) {

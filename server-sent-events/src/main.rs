@@ -15,7 +15,7 @@ use feed::{Feed, News};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::interval;
 
-/// After this time without an update comes a comment, so that no proxy takes the stream for dead.
+/// After this time without an update comes a comment, so that no proxy closes a stream that is silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many milliseconds a browser waits before it reconnects by itself. Each draws its own number:
 /// else all that lost the server would come back in the same instant.

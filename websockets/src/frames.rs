@@ -1,5 +1,5 @@
-//! Frames (RFC 6455 §5.2): those that the server sends, and those that a client sends. And what a
-//! client gets in their place that has not shaken hands.
+//! Frames (RFC 6455 §5.2): those that the server sends, and those that a client sends. And the
+//! answer to a request that is no handshake.
 
 use actix_http::ws::CloseCode::{self, Invalid, Protocol, Size, Unsupported};
 use actix_http::ws::{HandshakeError, OpCode, Parser};
@@ -12,8 +12,8 @@ use futures_util::StreamExt as _;
 /// The most bytes of a client's message, its fragments added up.
 const MAX: u16 = 4096;
 
-/// The answer to a handshake that is none: what it lacks, in one line. Who asks without an upgrade is
-/// told which one there is (RFC 9110 §15.5.22).
+/// The answer to a request that is no handshake: what it lacks, in one line. One without an upgrade
+/// is told which one there is (RFC 9110 §15.5.22).
 pub fn no_handshake(why: Error) -> Error {
     let (mut response, text) = (why.error_response(), why.to_string());
     if let Some(HandshakeError::NoWebsocketUpgrade) = why.as_error() {
@@ -79,8 +79,8 @@ impl Incoming {
         Incoming { payload, bytes: BytesMut::new(), begun: None }
     }
 
-    /// The next message. In place of one that may not be sent comes a close, with the code that says
-    /// why (§7.4.1). None comes when the client has closed its half of the connection, or is gone.
+    /// The next message. One that is not allowed comes as a close, with the code that says why
+    /// (§7.4.1). None comes when the client has closed its half of the connection, or is gone.
     pub async fn next(&mut self) -> Option<Message> {
         self.read().await.unwrap_or_else(|code| Some(Message::Close(Some(code))))
     }

@@ -1,7 +1,8 @@
 -- Appends an update to the stream KEYS[1], in one step, and returns its id.
 --
--- The id is the clock of this Redis in microseconds, but greater than the last one, be it the
--- stream's or (were it lost) the server's that asks. Lua's numbers are exact up to 2^53.
+-- The id is the clock of this Redis in microseconds, but greater than the stream's last one, and
+-- than the last one of the server that asks (the stream may have lost it). Lua's numbers are exact
+-- up to 2^53.
 
 local deadline, newest, lost, kept = unpack(ARGV) -- then come the fields of the update
 local time = redis.call('TIME')

@@ -95,8 +95,9 @@ pub(super) async fn connect(
     }
 }
 
-/// Whether another one is to be asked, or this one later: so says a replica, a node of a cluster that
-/// does not have the key, and one that is loading its file. Nothing was stored then.
+/// Whether the error means: ask another one, or this one later. It comes from a replica, from a
+/// node of a cluster that does not have the key, and from one that is loading its file. Nothing was
+/// stored then.
 pub(super) fn is_elsewhere(why: &RedisError) -> bool {
     matches!(why.kind(), ErrorKind::Server(_))
         && !matches!(why.retry_method(), RetryMethod::NoRetry)

@@ -1,5 +1,5 @@
-//! What comes before all routes, so that no route has to think of it: an upgrade that is offered, the
-//! request's body, and what HTTP/1.0 does not know.
+//! The work before all routes, so that no route has to think of it: an upgrade that is offered, the
+//! request's body, and HTTP/1.0, which knows less.
 
 use std::{collections::BTreeSet, io, time::Duration};
 
@@ -34,7 +34,7 @@ pub(crate) async fn around(
         request.headers_mut().remove(header::UPGRADE); // an offer that nobody takes
     }
     let refusal = match (has_body, is_websocket) {
-        // actix-http takes whatever follows for the WebSocket: this body would never end.
+        // actix-http reads all that follows as the WebSocket's: this body would never end.
         (true, true) => Some(refuse(StatusCode::BAD_REQUEST, "a WebSocket begins without a body")),
         // In a box of its own: an idle connection keeps the memory of its last call.
         (true, false) => Box::pin(read_body(&mut request)).await,
@@ -49,7 +49,7 @@ pub(crate) async fn around(
     let answer = response.response_mut();
     let is_switch = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     if is_offer && !is_switch {
-        answer.head_mut().set_connection_type(ConnectionType::Close); // it does, so it says so
+        answer.head_mut().set_connection_type(ConnectionType::Close); // as actix-http does
     }
     let is_endless =
         answer.body().size() == BodySize::Stream && !answer.extensions().contains::<Ends>();
@@ -96,9 +96,9 @@ fn say_what_is_allowed(answer: &mut HttpResponse) {
     }
 }
 
-/// Reads a request's body, so that a handler has all of it. If that fails, returns the refusal.
-/// What is left of the body goes with the refusal: actix-http drops an answer when it has been sent,
-/// and a body that was dropped before that would have to arrive first.
+/// Reads a request's body, so that a handler has all of it. If that fails, returns the refusal. The
+/// refusal holds the rest of the body, until actix-http has sent the refusal and drops it. If the
+/// body were dropped before, all of it would have to arrive first.
 async fn read_body(request: &mut ServiceRequest) -> Option<HttpResponse> {
     let mut body = request.take_payload();
     let read = body::to_bytes_limited(BodyStream::new(&mut body), MAX_BODY);

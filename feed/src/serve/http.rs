@@ -58,8 +58,9 @@ pub(crate) async fn receive(
     }
 }
 
-/// `200` with all that is new to a reader, as a JSON array; `news` is the first of it. More than a
-/// batch is made while the client reads it. The array ends before a gap: the next answer tells of it.
+/// `200` with all that is new to a reader, as a JSON array; `news` is the first of it. If there is
+/// more than a batch, the rest is made while the client reads. The array ends before a gap: the
+/// next answer tells of it.
 pub fn array(mut reader: Reader, news: News) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if news.gap {

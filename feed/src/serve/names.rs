@@ -48,7 +48,7 @@ fn allowed(name: &str) -> Result<String, String> {
 fn host_of(authority: &str) -> Option<String> {
     let parsed = authority.parse::<Authority>().ok()?;
     let host = parsed.host();
-    let port = authority.strip_prefix(host)?; // what is more than a host and a port is neither
+    let port = authority.strip_prefix(host)?; // only a port may follow
     let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
     (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some(())?;
     Some(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
@@ -118,7 +118,8 @@ pub(crate) fn refuse_cross_site(request: &ServiceRequest) -> Option<HttpResponse
 
 /// Whether the page that asks is of this very host, or of one in `ALLOWED_HOSTS`; or none asks.
 /// Any site's page may open a WebSocket to here, but its browser says in `Origin` where it is from
-/// (RFC 6454 §7, RFC 6455 §10.2).
+/// (RFC 6454 §7, RFC 6455 §10.2). It compares names only, not schemes or ports. A name that was rebound
+/// stands in both headers: only `refuse_foreign` refuses that one.
 pub fn is_own_page(request: &HttpRequest) -> bool {
     let text = |value: &HeaderValue| value.to_str().map(ToOwned::to_owned).ok();
     let host = request.headers().get(header::HOST).and_then(text).and_then(|host| host_of(&host));

@@ -4,7 +4,7 @@ use actix_web::rt::signal;
 
 use crate::Feed;
 
-/// Waits until Ctrl-C or SIGTERM, and ends the feed. So who waits for updates learns of the stop.
+/// Waits until Ctrl-C or SIGTERM, and ends the feed. So each reader learns of the stop.
 pub(crate) async fn stop(feed: Feed) {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate()).ok();
