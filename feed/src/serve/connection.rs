@@ -200,7 +200,7 @@ mod tests {
             let write = async {
                 let start = tokio::time::Instant::now();
                 while start.elapsed() < 3 * UNREAD {
-                    connection.write_all(&[b'x'; 64 * 1024]).await?;
+                    connection.write_all(&[b'x'; 8 * 1024]).await?;
                 }
                 Ok(())
             };
