@@ -65,7 +65,7 @@ const MISTAKES = `
   C3.1 server-sent-events: waits for one second
   C3.2 polling: waits without chance
   C3.2 websockets: waits without chance
-  C3.2 server-sent-events: waits for one second
+  C3.2 server-sent-events: waits for three seconds
   C3.3 polling: waits longer for ever
   C3.3 websockets: waits longer for ever
   C3.3 long-polling: waits for half a minute
@@ -494,7 +494,7 @@ function wait() {
   if (is("asks on where it is forbidden") && attempts === 0) return 1;
   const least = retry === undefined || is("has its own retry") ? 0.8 : retry / 1000;
   const longest = Math.max(10, least);
-  const chance = is("waits without chance") ? 1 : 0.5 + Math.random() / 2;
+  const chance = is("waits without chance") ? 3 : 0.5 + Math.random() / 2;
   const own = Math.min(2 ** attempts++, longest) * chance;
   const told = technique === "server-sent-events" && attempts === 1 && retry !== undefined;
   return Math.max(told && !is("has its own retry") ? 0 : own, least * (is("takes milliseconds for less") ? 0.1 : retry ? 1 : 0), atLeast);

@@ -49,10 +49,19 @@ fn main() {
             Ok(same(&result.holds, mistake.keeps)?)
         })
     }));
-    trials.extend(clients::trials());
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(4); // they wait most of the time
-    libtest_mimic::run(&arguments, trials).exit();
+    let with_threads = |count| {
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert(count);
+        arguments
+    };
+    // Servers wait most of the time, and clients nearly all of it.
+    let (servers, clients) = thread::scope(|scope| {
+        let clients = scope.spawn(|| libtest_mimic::run(&with_threads(16), clients::trials()));
+        let servers = libtest_mimic::run(&with_threads(4), trials);
+        (servers, clients.join().expect("a trial that panics has failed"))
+    });
+    clients.exit_if_failed();
+    servers.exit();
 }
 
 /// All of them hold.
