@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
@@ -13,28 +14,33 @@ use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 async fn main() {
     let server = std::env::var("SERVER").expect("SERVER says where the server is");
     let server = server.replace("http", "ws");
-    let (mut cursor, mut is_over) = (0, false);
-    while !is_over {
+    let mut term = signal(SignalKind::terminate()).expect("signals can be heard");
+    let mut cursor = 0;
+    loop {
         let url = format!("{server}/websocket?after={cursor}");
-        match listen(&url, &mut cursor).await {
-            Ok(ended) => is_over = ended,
-            Err(why) => eprintln!("{why}"),
+        if let Err(why) = listen(&url, &mut cursor, &mut term).await {
+            eprintln!("{why}");
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::select! {
+            _ = term.recv() => return,
+            () = sleep(Duration::from_secs(1)) => {}
+        }
     }
 }
 
-/// Prints until the connection ends; true where SIGTERM has ended it.
-async fn listen(url: &str, cursor: &mut u64) -> Result<bool, Error> {
-    let mut term = signal(SignalKind::terminate())?;
+/// Prints until the connection ends; at SIGTERM it ends the program, by a close.
+async fn listen(url: &str, cursor: &mut u64, term: &mut Signal) -> Result<(), Error> {
     let request = ClientRequestBuilder::new(url.parse().expect("it is a URL"));
     let (mut socket, _) = connect_async(request.with_sub_protocol("json")).await?;
     loop {
         let message = tokio::select! {
-            _ = term.recv() => return socket.close(None).await.map(|()| true),
+            _ = term.recv() => {
+                socket.close(None).await?;
+                std::process::exit(0);
+            }
             message = socket.next() => message,
         };
-        let Some(message) = message.transpose()? else { return Ok(false) };
+        let Some(message) = message.transpose()? else { return Ok(()) };
         let Ok(update) = serde_json::from_slice::<Value>(&message.into_data()) else { continue };
         println!("{update}");
         *cursor = update["id"].as_u64().unwrap_or(*cursor);
