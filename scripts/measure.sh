@@ -8,9 +8,9 @@
 #   scripts/measure.sh --naive                 ours beside the naive servers, which need Node
 #   scripts/measure.sh --server polling='node server.mjs'     another server in the place of ours
 #   scripts/measure.sh --redis --nodes 1,2     what it costs to share the feed with other servers
-#   scripts/measure.sh --readme                everything but --redis, into the README: 15 minutes
-#   scripts/measure.sh --redis --readme        the engine, into the README: 4 minutes
-#   scripts/measure.sh --again                 the README anew, from the figures that are kept
+#   scripts/measure.sh --readme                everything but --redis, into the pages: 15 minutes
+#   scripts/measure.sh --redis --readme        the engine, into the pages: 4 minutes
+#   scripts/measure.sh --again                 the pages anew, from the figures that are kept
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -78,9 +78,10 @@ const INSTEAD: &[(&str, &str, &str)] = &[
         // That its options are known, then that it measures: few updates, and in no file.
         "cargo run -p measure -- REST --help && cargo run -p measure -- \
          --clients 3 --updates 3 --every 20ms --poll-interval 50ms --rounds 1 --idle 0s",
-        "it would measure for minutes, and write into README.md when asked for that",
+        "it would measure for minutes, and write into pages when asked for that",
     ),
     ("cargo test", ":", "it would run this test"),
+    ("cargo clean", ":", "it would delete this test"),
 ];
 
 macro_rules! readmes {
@@ -113,6 +114,8 @@ readmes! {
     public: "public/README.md",
     lesson: "scripts/LESSON.md",
     homework: "scripts/HOMEWORK.md",
+    costs: "scripts/COSTS.md",
+    past_one_machine: "scripts/PAST-ONE-MACHINE.md",
 }
 
 #[test]
@@ -173,15 +176,17 @@ async fn problems(readme: &str, text: &str) -> Vec<String> {
     let solved = readme.strip_suffix("/SOLUTIONS.md");
     let solved = solved.and_then(|name| SERVERS.into_iter().find(|server| *server == name));
     problems.extend(Run::new(&root, solved.map(Solved::of)).all(&document).await);
+    problems.extend(check_addresses(&document).await);
     problems.sort_by_key(|problem| problem.line);
     problems.into_iter().map(|At { line, is }| format!("{readme}:{line}: {is}\n")).collect()
 }
 
-/// What is measured stands between markers, where the measurement finds its place, in one README.
+/// What is measured stands between markers, where the measurement finds its place.
 fn check_markers(readme: &str, text: &str) -> Option<At<String>> {
     let markers = ["<!-- measured: begin -->", "<!-- measured: end -->"];
     let found: Vec<_> = text.lines().filter(|line| line.starts_with("<!-- measured:")).collect();
-    let expected = if readme == "README.md" { &markers[..] } else { &[] };
+    let is_measured = ["README.md", "scripts/COSTS.md"].contains(&readme);
+    let expected = if is_measured { &markers[..] } else { &[] };
     (found != expected)
         .then(|| At { line: 1, is: format!("has {found:?}, should have {expected:?}") })
 }
@@ -244,7 +249,6 @@ impl Run {
                 self.problems.push(At { line: code.line, is: format!("`{}`\n{problem}", code.is) });
             }
         }
-        self.ask(document).await;
         self.stop(|_| true).await;
         self.problems
     }
@@ -352,27 +356,27 @@ impl Run {
         let taken = self.beside.extract_if(.., is_not_shown);
         taken.map(|(_, terminal)| terminal.so_far() + "\n").collect()
     }
+}
 
-    /// Whether the servers know the addresses that links lead to.
-    async fn ask(&mut self, document: &Document) {
-        for link in &document.links {
-            let Some(rest) = link.is.strip_prefix("http://localhost:") else { continue };
-            let port = rest.split('/').next().and_then(|port| port.parse().ok());
-            let place = PORTS.iter().position(|default| Some(*default) == port);
-            let problem = match (port.and_then(|port| self.names.port(port)), place) {
-                (Some(_), _) => ask(&self.names.real(&link.is)).await,
-                (None, Some(place)) => {
-                    let server = Server::start(SERVERS[place]).await;
-                    ask(&link.is.replace(&PORTS[place].to_string(), &server.port().to_string()))
-                        .await
-                }
-                (None, None) => Err("No server is at this port.".into()),
-            };
-            if let Err(problem) = problem {
-                self.problems.push(At { line: link.line, is: format!("{}: {problem}", link.is) });
+/// Whether the servers know the addresses that links lead to.
+async fn check_addresses(document: &Document) -> Vec<At<String>> {
+    let mut problems = Vec::new();
+    for link in &document.links {
+        let Some(rest) = link.is.strip_prefix("http://localhost:") else { continue };
+        let port = rest.split('/').next().and_then(|port| port.parse().ok());
+        let problem = match PORTS.iter().position(|default| Some(*default) == port) {
+            Some(place) => {
+                let server = Server::start(SERVERS[place]).await;
+                let port = server.port().to_string();
+                ask(&link.is.replace(&PORTS[place].to_string(), &port)).await
             }
+            None => Err("No server is at this port.".into()),
+        };
+        if let Err(problem) = problem {
+            problems.push(At { line: link.line, is: format!("{}: {problem}", link.is) });
         }
     }
+    problems
 }
 
 /// Whether the address has something.

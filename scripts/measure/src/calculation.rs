@@ -55,11 +55,11 @@ fn words(engine: &Engine) -> Option<String> {
         less => format!("{} less than", milliseconds(-less)),
     };
     Some(format!(
-        "What the way through Redis costs: an event takes {} (p50), {way} in memory. Redis takes {} of \
-         its processor for each update that {} read, and {} with {most}, however many clients they have.\n",
+        "What to see: an event takes {} (p50) by way of Redis, {way} in memory. An update costs Redis {} of \
+         CPU with {} and {} with {most}, however many clients they have.\n",
         milliseconds(shared.latency[0]),
         milliseconds(shared.redis),
-        if fewest == 1 { "1 server has to".into() } else { format!("{fewest} servers") },
+        if fewest == 1 { "1 server".into() } else { format!("{fewest} servers") },
         milliseconds(find(engine, Some(most))?.redis),
     ))
 }
@@ -116,38 +116,37 @@ fn calculation(engine: &Engine) -> Option<String> {
     Some(format!(
         "**A million clients.** This is a calculation with the figures above, not a measurement: a \
          million clients with event streams, and one update a second that all of them get.\n\n\
-         1. *Deliveries.* {few_cpu} of CPU for an update to {clients} clients ({fewest_place}) are \
-            {delivery} µs for one delivery. A million of them a second: {cores} cores that do nothing \
-            else.\n\
-         2. *Servers.* A core that is busy half of the time still answers at once, and has room when \
-            another server dies: {cores} ÷ 0.5 makes {servers} processes with a core each, and \
-            {each} clients on each of them.\n\
-         3. *Memory.* {memory} KB for a client that waits (measured in the same rounds) × {share} \
-            clients: {server_memory} MB for a process, {all_memory} GB for all. What the kernel keeps for \
-            each connection comes on top.\n\
-         4. *Network.* {down} bytes of HTTP for a delivery, and some {headers} of TCP, IP and Ethernet: \
+         1. *Deliveries.* An update to {clients} clients costs {few_cpu} of CPU ({fewest_place}): \
+            {delivery} µs for one delivery. A million deliveries a second keep {cores} cores busy.\n\
+         2. *Servers.* A core that is busy half of the time has room when another server dies: {cores} ÷ \
+            0.5 makes {servers} processes with a core each, and {each} clients on each of them. Each \
+            update is a burst: {each} × {delivery} µs, so the last client has it after {burst}.\n\
+         3. *Memory.* A client that waits takes {memory} KB (measured in the same rounds): \
+            {server_memory} MB for a process with {each} clients, {all_memory} GB for all. The kernel's \
+            memory for each connection comes on top.\n\
+         4. *Network.* A delivery is {down} bytes of HTTP, and some {headers} of TCP, IP and Ethernet: \
             {wire} × 8 × a million is {bits} Gbit/s, over all machines together.\n\
-         5. *Redis, meanwhile.* {few_redis} for an update with {fewest} reading, {many_redis} with {most}: a \
-            reader costs {reader} µs, the append {append} µs. {append} + {servers} × {reader} µs is \
-            {update} ms for an update, {busy} % of the one thread that Redis has. It never hears of a client.\n\
-         6. *What breaks first* is none of that, but what stands before the servers. In a proxy a client \
-            is two connections: two open files, and a port of the proxy's address, of which Linux has \
-            some 28,000 for each server it leads to (`ip_local_port_range`). With {each} clients on a \
-            server {ports}. Then the second after a server dies: {each} clients come back at once. They \
-            ask for what is after their cursor, and get it from the lists in the other servers' memory. \
-            Redis notices nothing of it.\n\
+         5. *Redis.* An update costs {few_redis} with {fewest} reading and {many_redis} with {most}: \
+            {reader} µs for each reader, and {append} µs for the append. {append} + {servers} × {reader} µs \
+            is {update} ms for an update, {busy} % of Redis' one thread. Redis never hears of a client.\n\
+         6. *What breaks first* is the proxy. There, a client is two connections: two open files, and \
+            a port of the proxy's address. Linux has some 28,000 ports for each server behind the proxy \
+            (`ip_local_port_range`). With {each} clients on a server {ports}. Next comes the moment after a \
+            server dies: {each} clients come back within three seconds (`retry:` spreads them). They ask \
+            for what is after their cursor, and get it from the other servers' memory. Redis notices \
+            nothing of it.\n\
          7. *Where one stream becomes many.* 1,000 ÷ {update} ms: with {servers} readers some {limit} \
-            updates a second fill that thread. (More, if several come with one reading.) Long before \
-            that, not everybody is to see everything: a key for each room (`REDIS_KEY`), each with servers \
-            of its own. Redis Cluster spreads the keys over many machines, and nothing here needs two \
-            keys at once.",
+            updates a second fill that thread. (More, if one reading brings several.) Most services split \
+            much earlier, since nobody needs to see everything: a key for each room (`REDIS_KEY`), each \
+            with servers of its own. Redis Cluster spreads the keys over many machines, and nothing here \
+            needs two keys at once.",
         few_cpu = milliseconds(few.cpu),
         fewest_place = place(Some(fewest)),
         delivery = figure(delivery),
         cores = figure(cores),
         servers = count(servers),
         each = count(CLIENTS / servers),
-        share = count(CLIENTS / servers),
+        burst = milliseconds(CLIENTS / servers * delivery / 1e3),
         memory = figure(few.memory / 1e3),
         server_memory = count(CLIENTS / servers * few.memory / 1e6),
         all_memory = figure(CLIENTS * few.memory / 1e9),

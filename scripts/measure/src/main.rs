@@ -80,10 +80,10 @@ struct Options {
     /// With all that is asked for, but so short that it takes a minute: for a first look
     #[arg(long)]
     quick: bool,
-    /// Measures everything, and writes it into the README and its pictures
+    /// Measures everything, and writes it into the pages and their pictures
     #[arg(long, conflicts_with_all = ["quick", "server", "techniques"])]
     readme: bool,
-    /// Measures nothing: writes the README and its pictures again, from the figures that are kept
+    /// Measures nothing: writes the pages and their pictures again, from the figures that are kept
     #[arg(long, conflicts_with = "readme")]
     again: bool,
     /// Writes all figures to this file as JSON
@@ -244,14 +244,14 @@ fn main() -> Result<()> {
         let json = serde_json::to_string_pretty(&measured)? + "\n";
         options.json.as_ref().map(|path| write(path, &json)).transpose()?;
         if options.readme {
-            write(&root().join(report::ENGINE.kept), &json)?;
-            into_readme(&report::ENGINE, &calculation::engine(&measured))?;
+            write(&root().join(ENGINE), &json)?;
+            into_page(&report::ENGINE, &calculation::engine(&measured))?;
         }
         return Ok(());
     }
     if options.again {
-        write_readme(&kept(&report::MEASURED)?)?;
-        return into_readme(&report::ENGINE, &calculation::engine(&kept(&report::ENGINE)?));
+        write_pages(&kept(MEASURED)?)?;
+        return into_page(&report::ENGINE, &calculation::engine(&kept(ENGINE)?));
     }
     let measured = LocalSet::new().block_on(&runtime, measure(&plan))?;
     plan.progress.finish_and_clear();
@@ -260,8 +260,8 @@ fn main() -> Result<()> {
     options.json.as_ref().map(|path| write(path, &json)).transpose()?;
     options.svg.as_ref().map(|folder| draw(&measured, folder)).transpose()?;
     if options.readme {
-        write(&root().join(report::MEASURED.kept), &json)?;
-        write_readme(&measured)?;
+        write(&root().join(MEASURED), &json)?;
+        write_pages(&measured)?;
     }
     let wrong: u64 = measured.rows.iter().map(|row| row.lost + row.twice).sum();
     ensure!(wrong == 0, "{wrong} updates were lost or came twice: see the table");
@@ -280,21 +280,25 @@ fn draw(measured: &Measured, folder: &Path) -> Result<()> {
     picture::all(measured).into_iter().try_for_each(|(name, svg)| write(&folder.join(name), &svg?))
 }
 
-fn write_readme(measured: &Measured) -> Result<()> {
+fn write_pages(measured: &Measured) -> Result<()> {
     draw(measured, &root().join("scripts/pictures"))?;
-    into_readme(&report::MEASURED, &report::part(measured).context("it is incomplete")?)
+    into_page(&report::COSTS, &report::costs(measured).context("it is incomplete")?)?;
+    into_page(&report::FRONT, &report::front(measured).context("it is incomplete")?)
 }
 
-fn into_readme(part: &report::Part, text: &str) -> Result<()> {
-    let path = root().join("README.md");
-    let readme = std::fs::read_to_string(&path)?;
-    write(&path, &part.put_into(&readme, text)?)
+fn into_page(part: &report::Part, text: &str) -> Result<()> {
+    let path = root().join(part.page);
+    let page = std::fs::read_to_string(&path)?;
+    write(&path, &part.put_into(text, &page)?)
 }
 
-/// The figures that are kept of a part.
-fn kept<Figures: serde::de::DeserializeOwned>(part: &report::Part) -> Result<Figures> {
-    let json = std::fs::read_to_string(root().join(part.kept));
-    let json = json.with_context(|| format!("{} can't be read", part.kept))?;
+/// The figures that are kept: what each technique costs, and what an engine costs.
+const MEASURED: &str = "scripts/pictures/measured.json";
+const ENGINE: &str = "scripts/pictures/engine.json";
+
+fn kept<Figures: serde::de::DeserializeOwned>(file: &str) -> Result<Figures> {
+    let json = std::fs::read_to_string(root().join(file));
+    let json = json.with_context(|| format!("{file} can't be read"))?;
     Ok(serde_json::from_str(&json)?)
 }
 
@@ -432,7 +436,7 @@ mod tests {
     use figures::What;
 
     fn kept() -> Measured {
-        super::kept(&report::MEASURED).expect("scripts/measure.sh --readme has written it")
+        super::kept(MEASURED).expect("scripts/measure.sh --readme has written it")
     }
 
     /// The pictures' lines are calculated, their points were measured.
@@ -454,16 +458,19 @@ mod tests {
 
     /// Tables, sentences and pictures are those of the figures that are kept.
     #[test]
-    fn the_readme_says_what_was_measured() {
+    fn the_pages_say_what_was_measured() {
         let measured = kept();
         let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
-        let readme = read("README.md");
-        let part = report::part(&measured).expect("it is complete");
-        let again = report::MEASURED.put_into(&readme, &part).expect("it has markers");
-        let engine = super::kept(&report::ENGINE).expect("--redis --readme has written it");
-        let again = report::ENGINE.put_into(&again, &calculation::engine(&engine));
-        let again = again.expect("it has markers");
-        assert!(readme == again, "scripts/measure.sh --again writes it from the figures");
+        let engine = super::kept(ENGINE).expect("--redis --readme has written it");
+        for (part, text) in [
+            (report::COSTS, report::costs(&measured).expect("it is complete")),
+            (report::FRONT, report::front(&measured).expect("it is complete")),
+            (report::ENGINE, calculation::engine(&engine)),
+        ] {
+            let page = read(part.page);
+            let again = part.put_into(&text, &page).expect("it has markers");
+            assert!(page == again, "{}: scripts/measure.sh --again writes it", part.page);
+        }
         for (name, svg) in picture::all(&measured) {
             assert!(
                 read(&format!("scripts/pictures/{name}")) == svg.expect("it can be drawn"),

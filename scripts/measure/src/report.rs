@@ -2,17 +2,19 @@
 //! contradict them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use lab::SERVERS;
 use sysinfo::System;
 
-use crate::Plan;
 use crate::beside::{BYTES, CUTS, EVERY};
 use crate::clients::{AWAY, MESSAGE};
 use crate::figures::{
     Beside, Burst, Conditions, Distance, Measured, Quiet, RATES, Row, What, crossing, polling,
 };
+use crate::{Plan, root};
 
 /// How, when and where.
 pub fn conditions(plan: &Plan, client_busy: f64) -> Conditions {
@@ -488,82 +490,89 @@ fn percent(part: Option<f64>) -> String {
     part.map_or("?".into(), |part| format!("{:.0} %", part * 100.0))
 }
 
-/// What the usual adjectives are in numbers, and what to choose by them.
+/// What the usual adjectives are in numbers.
 fn meaning(measured: &Measured) -> Option<String> {
-    let main = polling(measured.conditions.poll_interval);
-    let names = [&*main, "long-polling", "server-sent-events", "websockets"];
-    let mut rows = Vec::new();
-    for name in names {
-        rows.push((measured.row(name)?, measured.quiet(name)?));
-    }
+    let rows = main_rows(measured)?;
     let all = |figure: &dyn Fn(usize) -> String| (0..4).map(figure).collect::<Vec<_>>().join(" / ");
-    let latency = |at: usize| milliseconds(rows[at].0.latency[0]);
-    let bytes = |at: usize| count(rows[at].0.up + rows[at].0.down);
-    let quiet = |at: usize| count(rows[at].1.up + rows[at].1.down);
-    let lines = |source: &str| source.lines().count();
     let every = figure(60.0 / measured.conditions.every);
-    let cpu = all(&|at| milliseconds(rows[at].0.cpu));
-    let memory = all(&|at| format!("{} KB", figure(rows[at].0.memory / 1e3)));
-    let idle = all(&|at| milliseconds(rows[at].1.cpu));
-    let requests = all(&|at| figure(rows[at].0.requests));
-    let sources = SOURCES.map(|source| lines(source).to_string()).join(" / ");
-    let node = |at: usize| {
-        format!(
-            "p50 {}<br>{} bytes per update<br>{} bytes in a quiet minute",
-            latency(at),
-            bytes(at),
-            quiet(at)
-        )
-    };
     Some(format!(
         "What the usual comparison says in adjectives, here in numbers, in the order of the table:\n\n\
          | usually said | here |\n|---|---|\n\
          | latency: high / medium / low / low | p50 {} |\n\
          | network traffic: high / medium / low / low | {} bytes per update, with {every} updates a minute; \
          {} in a quiet minute |\n\
-         | server load: high / high / low / low | {cpu} of CPU for 1,000 deliveries; {idle} for 1,000 \
-         clients in a quiet minute; {memory} of memory per idle client |\n\
-         | connection: one per request / held / open / open | {requests} requests per update |\n\
+         | server load: high / high / low / low | {} of CPU for 1,000 deliveries; {} for 1,000 \
+         clients in a quiet minute; {} of memory per idle client |\n\
+         | connection: one per request / held / open / open | {} requests per update |\n\
          | direction: client / client / server / both | the same; A's message goes up by a `POST`, except \
          with WebSockets |\n\
-         | implementation: simple / medium / simple / complex | {sources} lines of `main.rs`, comments \
-         included (and {} of `frames.rs`); and for all four the {} of `feed` |\n\
-         | browser support: all / all / all but Internet Explorer / all | the same today |\n\n\
-         ```mermaid\nflowchart TD\n\
-         \x20   A{{Do both sides speak often?}} -- yes: bidirectional --> W[\"<b>WebSockets</b><br>{}\"]\n\
-         \x20   A -- no: server to client --> B{{May an update be seconds old?}}\n\
-         \x20   B -- yes: simple --> P[\"<b>Polling</b><br>{}\"]\n\
-         \x20   B -- no --> C{{Does everything on the way let a stream through?}}\n\
-         \x20   C -- yes --> S[\"<b>Server-sent events</b><br>{}\"]\n\
-         \x20   C -- no: fallback --> L[\"<b>Long polling</b><br>{}\"]\n```\n",
-        all(&latency),
-        all(&bytes),
-        all(&quiet),
-        lines(FRAMES),
-        FEED.map(lines).iter().sum::<usize>(),
-        node(3),
-        node(0),
-        node(2),
-        node(1),
+         | implementation: simple / medium / simple / complex | {} lines of `main.rs`, comments \
+         included; and some {} lines of `feed`, which all four share |\n\
+         | browser support: all / all / all but Internet Explorer / all | every browser of today has all \
+         four |\n",
+        all(&|at| milliseconds(rows[at].0.latency[0])),
+        all(&|at| count(rows[at].0.up + rows[at].0.down)),
+        all(&|at| count(rows[at].1.up + rows[at].1.down)),
+        all(&|at| milliseconds(rows[at].0.cpu)),
+        all(&|at| milliseconds(rows[at].1.cpu)),
+        all(&|at| format!("{} KB", figure(rows[at].0.memory / 1e3))),
+        all(&|at| figure(rows[at].0.requests)),
+        all(&server_lines),
+        feed_lines(),
     ))
 }
 
-const SOURCES: [&str; 4] = [
-    include_str!("../../../polling/src/main.rs"),
-    include_str!("../../../long-polling/src/main.rs"),
-    include_str!("../../../server-sent-events/src/main.rs"),
-    include_str!("../../../websockets/src/main.rs"),
-];
-const FRAMES: &str = include_str!("../../../websockets/src/frames.rs");
-/// Without its engine.
-const FEED: [&str; 6] = [
-    include_str!("../../../feed/src/lib.rs"),
-    include_str!("../../../feed/src/serve/http.rs"),
-    include_str!("../../../feed/src/serve/guard.rs"),
-    include_str!("../../../feed/src/serve/listen.rs"),
-    include_str!("../../../feed/src/serve.rs"),
-    include_str!("../../../feed/src/serve/stdout.rs"),
-];
+/// What an update and a quiet minute cost, of the four techniques in their order.
+fn main_rows(measured: &Measured) -> Option<Vec<(&Row, &Quiet)>> {
+    let poll = polling(measured.conditions.poll_interval);
+    let names = [&*poll, "long-polling", "server-sent-events", "websockets"];
+    names.iter().map(|name| Some((measured.row(name)?, measured.quiet(name)?))).collect()
+}
+
+/// The few figures that decide, for the README.
+pub fn front(measured: &Measured) -> Option<String> {
+    let rows = main_rows(measured)?;
+    let cells = |cell: &dyn Fn(usize) -> String| (0..4).map(cell).collect::<Vec<_>>();
+    let lines = [
+        ("an update arrives after (p50)", cells(&|at| milliseconds(rows[at].0.latency[0]))),
+        ("bytes of an update", cells(&|at| count(rows[at].0.up + rows[at].0.down))),
+        ("bytes of a quiet minute", cells(&|at| count(rows[at].1.up + rows[at].1.down))),
+        ("server CPU for 1,000 deliveries", cells(&|at| milliseconds(rows[at].0.cpu))),
+        ("lines of the server", cells(&server_lines)),
+    ];
+    let mut head = vec!["for one client".to_owned()];
+    head.extend(rows.iter().map(|(row, _)| row.name.clone()));
+    Some(format!(
+        "{}\n(All four share the {} lines of `feed`. Measured on loopback, {}.)\n\n\
+         ![Bytes of a client in a minute, over the rate of updates](scripts/pictures/bytes.svg)\n",
+        markdown(&head, &lines),
+        feed_lines(),
+        measured.conditions.date,
+    ))
+}
+
+/// How long a technique's server is.
+fn server_lines(at: usize) -> String {
+    let lines = |file: &str| source_lines(&root().join(SERVERS[at]).join("src").join(file));
+    match SERVERS[at] {
+        "websockets" => format!("{}, and {} of `frames.rs`", lines("main.rs"), lines("frames.rs")),
+        _ => lines("main.rs").to_string(),
+    }
+}
+
+/// How long what they share is, without its engine, in hundreds: it changes more often.
+fn feed_lines() -> String {
+    let source = root().join("feed/src");
+    let mut lines = source_lines(&source.join("lib.rs")) + source_lines(&source.join("serve.rs"));
+    for file in source.join("serve").read_dir().into_iter().flatten().flatten() {
+        lines += source_lines(&file.path());
+    }
+    count((lines as f64 / 100.0).round() * 100.0)
+}
+
+fn source_lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
 
 pub fn milliseconds(value: f64) -> String {
     if value >= 1000.0 {
@@ -605,39 +614,34 @@ pub fn count(value: f64) -> String {
     text
 }
 
-/// A part of the README that is made from figures.
+/// A part of a page that is made from figures.
 pub struct Part {
-    /// The lines before and after it.
-    markers: [&'static str; 2],
-    /// The file of its figures.
-    pub kept: &'static str,
+    /// The page.
+    pub page: &'static str,
+    /// What the lines before and after it say.
+    name: &'static str,
 }
 
 /// What each technique costs.
-pub const MEASURED: Part = Part {
-    markers: ["<!-- measured: begin -->\n", "<!-- measured: end -->\n"],
-    kept: "scripts/pictures/measured.json",
-};
+pub const COSTS: Part = Part { page: "scripts/COSTS.md", name: "measured" };
+/// The few figures of it that decide.
+pub const FRONT: Part = Part { page: "README.md", name: "measured" };
 /// What an engine costs.
-pub const ENGINE: Part = Part {
-    markers: ["<!-- engine: begin -->\n", "<!-- engine: end -->\n"],
-    kept: "scripts/pictures/engine.json",
-};
+pub const ENGINE: Part = Part { page: "scripts/PAST-ONE-MACHINE.md", name: "engine" };
 
 impl Part {
-    /// The README with this part written again.
-    pub fn put_into(&self, readme: &str, text: &str) -> Result<String> {
-        let [begin, end] = self.markers;
-        let missing = "README.md has no such line: ";
-        let (before, rest) =
-            readme.split_once(begin).with_context(|| format!("{missing}{begin}"))?;
-        let (_, after) = rest.split_once(end).with_context(|| format!("{missing}{end}"))?;
+    /// The page with this part written again.
+    pub fn put_into(&self, text: &str, page: &str) -> Result<String> {
+        let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {}: {it} -->\n", self.name));
+        let missing = |line: &str| format!("{} has no such line: {line}", self.page);
+        let (before, rest) = page.split_once(&begin).with_context(|| missing(&begin))?;
+        let (_, after) = rest.split_once(&end).with_context(|| missing(&end))?;
         Ok(format!("{before}{begin}\n{text}\n{end}{after}"))
     }
 }
 
-/// The README's part with the techniques; nothing where something was not measured.
-pub fn part(measured: &Measured) -> Option<String> {
+/// All that was measured; nothing where something was not.
+pub fn costs(measured: &Measured) -> Option<String> {
     let meaning = meaning(measured)?;
     let is_missing = measured.rates.is_empty()
         || measured.distances.is_empty()
@@ -645,21 +649,22 @@ pub fn part(measured: &Measured) -> Option<String> {
         || measured.beside.is_empty();
     (!is_missing).then(|| {
         format!(
-            "![Bytes of a client in a minute, over the rate of updates](scripts/pictures/bytes.svg)\n\n\
+            "## Over the rate of updates\n\n\
+             ![Bytes of a client in a minute, over the rate of updates](pictures/bytes.svg)\n\n\
              {}\n\
-             ![Server time of a client in a minute, over the rate of updates](scripts/pictures/cpu.svg)\n\n\
+             ![Server time of a client in a minute, over the rate of updates](pictures/cpu.svg)\n\n\
              {}\n{CHART} {} {}\n\n\
-             ### An update, and a quiet minute\n\n\
+             ## An update, and a quiet minute\n\n\
              {}\n{}\n\n{}\n\n\
-             ![Latency and bytes of the four techniques](scripts/pictures/measured.svg)\n\n\
-             ### At a distance\n\n\
-             ![Latency over the round trip](scripts/pictures/distance.svg)\n\n\
+             ![Latency and bytes of the four techniques](pictures/measured.svg)\n\n\
+             ## At a distance\n\n\
+             ![Latency over the round trip](pictures/distance.svg)\n\n\
              {}\n\
              `scripts/all.sh` starts the four servers behind such lines: the comparison has a slider, \
              *Distance to the server*.\n\n\
-             ### What one core takes\n\n{}\n\
-             ### What the naive servers lose\n\n{NAIVE} {}\n\
-             ### In words\n\n{meaning}",
+             ## What one core takes\n\n{}\n\
+             ## What the naive servers lose\n\n{NAIVE} {}\n\
+             ## In words\n\n{meaning}",
             crossings(measured, What::Bytes),
             crossings(measured, What::Cpu),
             apart(measured),
