@@ -63,6 +63,12 @@ impl Case {
     fn for_any(self) -> Case {
         Case { is_for_any: true, ..self }
     }
+
+    /// It can't be tried without these sentences either.
+    fn needing(mut self, numbers: &[&'static str]) -> Case {
+        self.needs.extend(numbers.iter().filter(|number| Some(**number) != self.sentence));
+        self
+    }
 }
 
 /// A case that tries this sentence, if it tries one. It is called as its function is.
@@ -83,16 +89,14 @@ where
 }
 
 /// The sentences that others need, each behind those that it needs itself.
-pub const NEEDED: [&str; 11] =
-    ["1.2", "1.7", "1.8", "1.10", "1.11", "1.12", "1.13", "1.3", "2.15", "2.18", "2.2"];
+pub const NEEDED: [&str; 18] = [
+    "1.2", "1.5", "1.7", "1.8", "1.10", "1.11", "1.12", "1.13", "1.3", "1.14", "2.15", "2.18",
+    "2.2", "2.1", "2.4", "2.5", "2.16", "2.20",
+];
 
 /// What each of these cases needs.
 fn need(numbers: &[&'static str], cases: Vec<Case>) -> impl Iterator<Item = Case> {
-    let with = move |mut case: Case| {
-        case.needs.extend(numbers.iter().filter(|number| Some(**number) != case.sentence));
-        case
-    };
-    cases.into_iter().map(with)
+    cases.into_iter().map(move |case| case.needing(numbers))
 }
 
 thread_local! {
@@ -131,11 +135,11 @@ pub fn cases(technique: &str) -> Vec<Case> {
         _ => ("1.12", "1.13", "2.18"),
     };
     let talks = [&["1.2", hears][..], &["1.3"]].concat();
-    let resumes = ["1.2", hears, ids, "2.2"];
+    let resumes = [&talks[..], &["1.5", ids, "2.2"]].concat();
     let mut cases = vec![case("1.1", basic::it_says_where_it_listens)];
     cases.push(case("1.2", basic::a_message_is_confirmed).for_any());
     cases.extend(need(&["1.2"], publishing()));
-    cases.extend(need(&["1.2", hears, says], hearing()));
+    cases.extend(need(&["1.2", hears, says, "1.3"], hearing()));
     cases.extend(need(&resumes, resuming()));
     cases.extend(need(&talks, talking()));
     cases.extend(alone());
@@ -149,7 +153,7 @@ fn publishing() -> Vec<Case> {
     vec![
         case("1.2", basic::it_is_confirmed_by_201).for_any(),
         case("1.5", basic::ids_grow).for_any(),
-        case("2.1", cursor::ids_are_the_time_in_microseconds).for_any(),
+        case("2.1", cursor::ids_are_the_time_in_microseconds).for_any().needing(&["1.5"]),
         case("2.1", cursor::ids_grow_over_a_restart),
         case("3.1", messages::json_by_any_of_its_names).for_any(),
         case("3.2", messages::at_most_4096_bytes).for_any(),
@@ -175,9 +179,9 @@ fn resuming() -> Vec<Case> {
         case("2.2", cursor::nothing_falls_between_look_and_wait).for_any(),
         case("2.3", cursor::cut_off_at_random_moments_misses_nothing).for_any(),
         case("2.4", cursor::the_newest_1000_are_kept).for_any(),
-        case("2.5", gap::away_for_too_long_is_told),
-        case("2.6", gap::a_restart_is_told),
-        case("2.7", cursor::a_cursor_beyond_the_newest_is_told_a_gap),
+        case("2.5", gap::away_for_too_long_is_told).needing(&["2.4"]),
+        case("2.6", gap::a_restart_is_told).needing(&["2.1", "2.5"]),
+        case("2.7", cursor::a_cursor_beyond_the_newest_is_told_a_gap).needing(&["2.5"]),
         case("2.8", fair::a_burst_is_for_everyone_who_reads).for_any(),
         case("2.9", slow::a_client_that_catches_up_slowly).slow(),
         case("2.10", messages::an_event_with_a_name).for_any(),
@@ -299,13 +303,13 @@ fn of_server_sent_events(resumes: &[&'static str]) -> Vec<Case> {
         case("2.17", server_sent_events::a_comment_after_15_seconds_of_silence).slow(),
     ];
     let back = vec![
-        case("2.5", server_sent_events::a_gap_is_an_event),
+        case("2.5", server_sent_events::a_gap_is_an_event).needing(&["2.4", "2.16"]),
         case("2.11", server_sent_events::any_text_comes_back_as_itself).for_any(),
         case("2.16", server_sent_events::where_it_resumes),
         case("", server_sent_events::the_stream_to_the_byte).for_any(),
     ];
     let begun = need(&["1.2"], begun);
-    begun.chain(need(&["1.2", "1.10"], heard)).chain(need(resumes, back)).collect()
+    begun.chain(need(&["1.2", "1.10", "1.11"], heard)).chain(need(resumes, back)).collect()
 }
 
 fn of_websockets(resumes: &[&'static str]) -> Vec<Case> {
@@ -316,18 +320,17 @@ fn of_websockets(resumes: &[&'static str]) -> Vec<Case> {
         case("3.21", websockets::what_is_missing_is_said),
     ];
     let open = vec![
-        case("1.14", basic::a_text_is_for_everyone).for_any(),
-        case("2.20", websockets::a_ping_gets_its_pong).for_any(),
+        case("1.14", basic::a_text_is_for_everyone).for_any().needing(&["1.13", "1.3"]),
         case("2.20", websockets::a_close_gets_its_close).for_any(),
-        case("2.22", websockets::a_ping_every_15_seconds).slow(),
+        case("2.20", websockets::a_ping_gets_its_pong).for_any(),
+        case("2.22", websockets::a_ping_every_15_seconds).slow().needing(&["1.14"]),
         case("3.17", websockets::pings_without_reading_the_pongs),
         case("3.20", websockets::another_sites_page_is_refused),
         case("3.23", websockets::silence_for_30_seconds_is_the_end).slow(),
     ];
     let heard = vec![
         case("1.13", basic::an_update_is_a_frame).for_any(),
-        case("2.18", websockets::an_update_is_json).for_any(),
-        case("2.18", websockets::the_subprotocol).for_any(),
+        case("2.18", websockets::an_update_is_json).for_any().needing(&["1.3"]),
         case("3.27", websockets::a_stop_is_a_close),
     ];
     let spoken = vec![
@@ -340,15 +343,15 @@ fn of_websockets(resumes: &[&'static str]) -> Vec<Case> {
     ];
     let back = vec![
         case("2.2", websockets::where_it_begins).for_any(),
-        case("2.5", websockets::a_gap_is_a_frame),
-        case("2.21", websockets::a_message_and_gone),
-        case("2.21", websockets::many_messages_and_a_close),
-        case("2.21", websockets::a_few_messages_beside_a_flood),
+        case("2.5", websockets::a_gap_is_a_frame).needing(&["2.4"]),
+        case("2.21", websockets::a_message_and_gone).needing(&["1.14", "2.20"]),
+        case("2.21", websockets::many_messages_and_a_close).needing(&["1.14", "2.20"]),
+        case("2.21", websockets::a_few_messages_beside_a_flood).needing(&["1.14", "2.20"]),
         case("3.26", websockets::a_client_that_does_not_read_is_heard),
         case("", websockets::many_messages_and_gone),
         case("3.22", websockets::what_may_not_be_sent),
     ];
-    let open = need(&["1.12"], open).chain(need(&["1.2", "1.12"], heard));
+    let open = need(&["1.12"], open).chain(need(&["1.2", "1.12", "1.13"], heard));
     let spoken = need(&["1.12", "1.14"], spoken);
     alone.into_iter().chain(open).chain(spoken).chain(need(resumes, back)).collect()
 }

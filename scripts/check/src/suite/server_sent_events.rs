@@ -1,7 +1,7 @@
 //! What only `server-sent-events` has on the wire.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::client::{Answered as _, Client, message, newest_id, path, publish, publish_all};
 use lab::server::is_other;
@@ -51,7 +51,7 @@ pub async fn retry_and_ids(name: &'static str) {
     let mut stream = Stream::open(&server, path(name), None).await;
     let (mut retry, mut heard) = (None, 0);
     for number in 0..20 {
-        let sent = publish(&server, &format!("number\n{number}")).await;
+        let sent = publish(&server, &format!("number {number}")).await;
         let comes = async {
             loop {
                 let block = stream.block().await;
@@ -181,7 +181,8 @@ pub async fn where_it_resumes(name: &'static str) {
         (Some("x"), None, &[]),
     ];
     for (row, (last_event_id, after, texts)) in rows.into_iter().enumerate() {
-        for path in PATHS {
+        // Whether the other path is there, another sentence says.
+        for path in &PATHS[..if is_other() { 1 } else { 2 }] {
             let query = after.map_or(String::new(), |after| format!("?after={after}"));
             let mut stream = Stream::open(&server, &format!("{path}{query}"), last_event_id).await;
             let now = format!("now {row} {path}"); // the response has begun: this is new to it
@@ -253,16 +254,11 @@ pub async fn a_comment_after_15_seconds_of_silence(name: &'static str) {
     let hear = async { while stream.event().await.data().as_deref() != Some("x") {} };
     tokio::join!(publish(&server, "x"), hear);
     for _ in 0..2 {
-        let start = Instant::now();
-        let comment = within(Duration::from_secs(40), "a comment", stream.block_whenever()).await;
-        let took = start.elapsed();
+        // A busy machine may take some seconds more.
+        let comment = within(Duration::from_secs(20), "a comment", stream.block_whenever()).await;
         let comment = comment.get("").map(ToOwned::to_owned);
         assert!(comment.is_some(), "what comes into the silence is no comment");
         super::but_only(comment.as_deref() == Some("keep-alive"), "its comment is another one");
-        if took > Duration::from_secs(16) {
-            late();
-            assert!(took < Duration::from_secs(20), "a comment came after {took:?} of silence");
-        }
     }
 }
 

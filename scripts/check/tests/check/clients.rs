@@ -1,21 +1,13 @@
 //! The check of clients, tried: one that is right is told so, the naive ones what they lose, and one
 //! with a mistake which. They are Node's, like the naive ones.
 
-use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::thread;
 
 use lab::SERVERS;
 use libtest_mimic::{Failed, Trial};
 
+use super::mistakes::{self, Mistake, all, command};
 use super::{check, root, same, told};
-
-/// How a right client is started, and one with each of the mistakes.
-fn ours(technique: &str, mistake: &str) -> Vec<String> {
-    let client = root().join("scripts/check/tests/check/client.mjs");
-    let mistake = format!("MISTAKE={mistake}");
-    ["env", &mistake, "node", &client.to_string_lossy(), technique].map(ToOwned::to_owned).into()
-}
 
 fn naive(technique: &str) -> Vec<String> {
     let client = root().join(technique).join("naive/client.mjs");
@@ -38,9 +30,6 @@ fn outside(technique: &str) -> Vec<String> {
 /// All sentences. Side by side with many others it needs no more of them at the same time.
 const WHOLE: [&str; 3] = ["--client", "--at-once", "8"];
 
-/// Of these it takes a minute until a mistake is found.
-const LONG: [&str; 6] = ["C3.9", "C1.1", "C3.1", "C3.2", "C3.7", "C3.12"];
-
 /// What a page in a browser is tried on here: what a browser, or how a page shows it, could break. (The
 /// rest by hand, as `scripts/HOMEWORK.md` has it: a browser for each situation is heavy.)
 const IN_A_BROWSER: [(&str, &str); 4] = [
@@ -56,36 +45,16 @@ fn page(technique: &str) -> Vec<String> {
     ["node", &client.to_string_lossy(), technique, "chromium"].map(ToOwned::to_owned).into()
 }
 
-/// The sentences that it breaks, its technique, and its name.
-type Mistake = (String, String, String);
-
 pub fn trials() -> Vec<Trial> {
-    let output = Command::new("node").args(&ours("--mistakes", "")[3..]).output();
-    let Ok(output) = output else {
-        eprintln!("clients are not tried: there is no Node (https://nodejs.org, 20 or newer)");
-        return Vec::new();
-    };
-    let mut mistakes = BTreeMap::<String, Vec<Mistake>>::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let (before, name) = line.split_once(": ").expect("a mistake has a name");
-        let (sentences, technique) = before.rsplit_once(' ').expect("and a technique");
-        let first = sentences.split(' ').next().unwrap_or_default();
-        let mistake = (sentences.replace(' ', ","), technique.into(), name.into());
-        mistakes.entry(first.into()).or_default().push(mistake);
+    let mistakes = mistakes::trials("client.mjs", is_found);
+    if mistakes.is_empty() {
+        return mistakes; // without Node
     }
-    let three = |(number, wrong): (String, Vec<Mistake>)| {
-        Trial::test(format!("clients_with_a_mistake_{number}"), move || {
-            if wrong.len() < 3 {
-                return Err(format!("{number} has {} mistakes", wrong.len()).into());
-            }
-            all(wrong.iter().cloned().map(|mistake| move || is_found(&mistake)))
-        })
-    };
     // What takes the longest begins.
     let mut trials = Vec::new();
     for technique in SERVERS {
         trials.push(Trial::test(format!("a_right_client_of_{technique}"), move || {
-            let result = check(technique, &WHOLE, &ours(technique, ""))?;
+            let result = check(technique, &WHOLE, &command("client.mjs", technique, ""))?;
             Ok(same(&result.fails, &[])?)
         }));
         trials.push(Trial::test(
@@ -118,9 +87,7 @@ pub fn trials() -> Vec<Trial> {
         trials.push(trial.with_ignored_flag(!has_chromium));
     }
     trials.push(Trial::test("what_is_no_client_is_a_result", no_client));
-    let (long, short): (Vec<_>, Vec<_>) =
-        mistakes.into_iter().partition(|(number, _)| LONG.contains(&&**number));
-    trials.extend(long.into_iter().chain(short).map(three));
+    trials.extend(mistakes);
     trials
 }
 
@@ -128,7 +95,8 @@ pub fn trials() -> Vec<Trial> {
 fn is_found((sentences, technique, name): &Mistake) -> Result<(), String> {
     let breaks: Vec<_> = sentences.split(',').collect();
     let only = format!("{sentences},C1.2");
-    let result = check(technique, &["--client", "--only", &only], &ours(technique, name))?;
+    let result =
+        check(technique, &["--client", "--only", &only], &command("client.mjs", technique, name))?;
     same(&result.fails, &breaks).map_err(|why| format!("{technique}, {name}: {why}"))
 }
 
@@ -160,15 +128,4 @@ fn no_client() -> Result<(), Failed> {
     } else {
         Ok(())
     }
-}
-
-/// All of them at the same time: they wait most of the time.
-fn all<T: FnOnce() -> Result<(), String> + Send + 'static>(
-    tries: impl Iterator<Item = T>,
-) -> Result<(), Failed> {
-    let threads: Vec<_> = tries.map(thread::spawn).collect();
-    let results =
-        threads.into_iter().map(|it| it.join().unwrap_or_else(|_| Err("panicked".into())));
-    let failed: Vec<_> = results.filter_map(Result::err).collect();
-    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }

@@ -11,13 +11,9 @@ use std::{env, fs, thread};
 use lab::client::publish_all;
 use lab::{SERVERS, Server, binary};
 use libtest_mimic::{Arguments, Trial};
-use mistakes::MISTAKES;
 use serde_json::Value;
 
 fn main() {
-    if let Ok(mistake) = env::var("MISTAKE") {
-        return mistakes::serve(&mistake);
-    }
     let mut trials = vec![
         Trial::test("the_naive_keep_the_first_level", || {
             let has_node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
@@ -37,31 +33,12 @@ fn main() {
         SERVERS
             .map(|name| Trial::test(format!("{name}_keeps_everything"), move || Ok(ours(name)?))),
     );
-    trials.extend(MISTAKES.iter().map(|mistake| {
-        let name = mistake.name.replace([' ', ','], "_");
-        Trial::test(name, || {
-            let this = env::current_exe().map_err(|why| why.to_string())?;
-            let command = ["env", &format!("MISTAKE={}", mistake.name), &this.to_string_lossy()]
-                .map(ToOwned::to_owned);
-            let only = [mistake.breaks, mistake.keeps].concat().join(",");
-            let result = check(mistake.technique, &["--only", &only], &command)?;
-            same(&result.fails, mistake.breaks)?;
-            Ok(same(&result.holds, mistake.keeps)?)
-        })
-    }));
-    let with_threads = |count| {
-        let mut arguments = Arguments::from_args();
-        arguments.test_threads.get_or_insert(count);
-        arguments
-    };
-    // Servers wait most of the time, and clients nearly all of it.
-    let (servers, clients) = thread::scope(|scope| {
-        let clients = scope.spawn(|| libtest_mimic::run(&with_threads(16), clients::trials()));
-        let servers = libtest_mimic::run(&with_threads(4), trials);
-        (servers, clients.join().expect("a trial that panics has failed"))
-    });
-    clients.exit_if_failed();
-    servers.exit();
+    trials.extend(mistakes::servers());
+    let mut all = clients::trials(); // those that take the longest begin
+    all.extend(trials);
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(8); // they wait most of the time
+    libtest_mimic::run(&arguments, all).exit();
 }
 
 /// All of them hold.
