@@ -8,7 +8,7 @@ use eventsource_stream::{Event, Eventsource as _};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::RequestBuilder;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use tokio::{net::TcpStream, time::sleep};
 use tokio_tungstenite::tungstenite::{
     self, Message, client::IntoClientRequest as _, error::ProtocolError,
@@ -220,7 +220,7 @@ impl Client {
 enum Frame {
     Gap {
         #[serde(rename = "gap")]
-        _gap: bool,
+        _gap: IgnoredAny, // what stands there, a case of its own says
     },
     Update(Update),
 }

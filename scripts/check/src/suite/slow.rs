@@ -210,11 +210,11 @@ pub async fn generated_updates(name: &'static str) {
     let whole = all.iter().filter(|wait| *wait % 1_000_000 < 300_000).count();
     late(); // these need a machine that has time
     assert!(whole > all.len() / 2, "whole seconds: {waits:?}");
-    let seconds = |wait: &u64| wait / 1_000_000;
+    let seconds = |wait: &u64| (wait + 500_000) / 1_000_000;
     let different = all.iter().map(seconds).collect::<BTreeSet<_>>();
     assert!(different.len() > 1, "each server has waits of its own: {waits:?}");
-    let anew = waits.iter().any(|[one, next]| seconds(one) != seconds(next));
-    assert!(anew, "each wait is drawn anew: {waits:?}");
+    let anew = waits.iter().filter(|[one, next]| one.abs_diff(*next) > 700_000).count();
+    assert!(anew > 2, "each wait is drawn anew: {waits:?}"); // two in a row may be alike
 }
 
 /// Only the first is made; then everything that comes is somebody's message.
