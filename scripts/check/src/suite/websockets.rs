@@ -880,13 +880,16 @@ impl Frame {
 
 /// The next frame of the server that is no ping, which gets its pong; a pong only if `PONG` is said.
 async fn received(client: &mut Raw) -> Frame {
-    loop {
-        let Frame(first, payload) = any_frame(client).await;
-        if first != PING {
-            return Frame(first, payload);
+    let frame_but_ping = async {
+        loop {
+            let Frame(first, payload) = any_frame(client).await;
+            if first != PING {
+                return Frame(first, payload);
+            }
+            client.try_send(frame(PONG, &payload)).await;
         }
-        client.try_send(frame(PONG, &payload)).await;
-    }
+    };
+    soon("a frame that is no ping", frame_but_ping).await
 }
 
 /// The next frame that is neither a pong nor an update that the server has made by itself.
