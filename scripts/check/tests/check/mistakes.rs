@@ -16,7 +16,7 @@ pub type Mistake = (String, String, String);
 /// What is tried beside a mistake's sentences, by their level: what is soon done, and might be blamed.
 const BESIDE: [&str; 3] = [
     "1.2,1.3,1.4,1.5,1.6,1.7,1.8,1.10,1.11,1.12,1.13,1.14",
-    "2.1,1.2,1.3,1.5,2.13,2.14,2.15,2.18,2.20",
+    "2.1,1.2,1.3,1.5,2.13,2.15,2.18,2.20",
     "3.3,1.2,1.3,1.12,2.13",
 ];
 
