@@ -114,6 +114,7 @@ readmes! {
     public: "public/README.md",
     lesson: "scripts/LESSON.md",
     homework: "scripts/HOMEWORK.md",
+    clients: "scripts/check/clients/README.md",
     costs: "scripts/COSTS.md",
     past_one_machine: "scripts/PAST-ONE-MACHINE.md",
 }
