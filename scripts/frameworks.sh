@@ -11,6 +11,8 @@
 # Exit code 0: those that were tried keep level 1.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=strangers.bash
+source scripts/strangers.bash
 
 frameworks=(actix-web axum express ws fastapi flask go nchan)
 here=$PWD/scripts/check/frameworks
@@ -49,26 +51,10 @@ prepare() {
     esac
 }
 
-needs() { type -P "$1" >/dev/null || { echo "there is no $1" && return 1; }; }
-
 # Its crate is no part of the workspace: it takes what it finds newest.
 compiled() {
     command=("$target/debug/framework-$1")
     cargo build --target-dir "$target" --manifest-path "$here/$1/Cargo.toml"
-}
-
-in_node() {
-    needs npm || return
-    command=(node "$target/$1.mjs")
-    cp "$here"/*.mjs "$here/package.json" "$target"
-    [ -d "$target/node_modules" ] || npm install --silent --no-package-lock --prefix "$target"
-}
-
-in_python() {
-    needs python3 || return
-    command=("$target/python/bin/python" "$here/$1.py")
-    [ -x "${command[0]}" ] || python3 -m venv "$target/python" || return
-    "$target/python/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
 }
 
 mkdir -p "$target"

@@ -24,7 +24,7 @@ lint() { cargo_shown clippy --workspace --all-targets -- -D warnings; }
 # wait for it once more.)
 tests() { tried --workspace -- --skip all_that_takes_its_time; }
 doc() { RUSTDOCFLAGS='-D warnings' cargo_shown doc --workspace --no-deps; }
-shell() { shellcheck -x scripts/*.sh scripts/*.bash .ci/run; }
+shell() { shellcheck -x scripts/*.sh scripts/*.bash scripts/check/clients/*.sh .ci/run; }
 polling() { scripts/polling.sh; }
 long-polling() { scripts/long-polling.sh; }
 server-sent-events() { scripts/server-sent-events.sh; }

@@ -10,7 +10,7 @@ use lab::server::{SERVERS, Server, command};
 
 /// A clock for one server: the right one, so many seconds later.
 struct Clock {
-    library: PathBuf,
+    faketime: PathBuf,
     file: PathBuf,
 }
 
@@ -19,13 +19,13 @@ impl Clock {
     fn new() -> Option<Clock> {
         let folders =
             [format!("/usr/lib/{ARCH}-linux-gnu"), "/usr/lib64".into(), "/usr/lib".into()];
-        let library = folders.map(|folder| Path::new(&folder).join("faketime/libfaketimeMT.so.1"));
-        let Some(library) = library.into_iter().find(|library| library.exists()) else {
+        let faketime = folders.map(|folder| Path::new(&folder).join("faketime/libfaketimeMT.so.1"));
+        let Some(faketime) = faketime.into_iter().find(|faketime| faketime.exists()) else {
             eprintln!("not tried: libfaketime is missing (Debian: apt-get install libfaketime)");
             return None;
         };
         let file = format!("clock-{:016x}", rand::random::<u64>());
-        let clock = Clock { library, file: Path::new(env!("CARGO_TARGET_TMPDIR")).join(file) };
+        let clock = Clock { faketime, file: Path::new(env!("CARGO_TARGET_TMPDIR")).join(file) };
         clock.set(0);
         Some(clock)
     }
@@ -39,7 +39,7 @@ impl Clock {
     /// Starts a quiet server that has this clock.
     async fn server(&self, name: &str) -> Server {
         let mut command = command(name);
-        command.env("QUIET", "1").env("LD_PRELOAD", &self.library);
+        command.env("QUIET", "1").env("LD_PRELOAD", &self.faketime);
         command.env("FAKETIME_TIMESTAMP_FILE", &self.file).env("FAKETIME_NO_CACHE", "1");
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         Server::spawn(name, &mut command).await

@@ -10,6 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 here=$PWD root=$(cd ../../.. && pwd)
+# shellcheck source-path=SCRIPTDIR source=../../strangers.bash
+source "$root/scripts/strangers.bash"
 build=${CARGO_TARGET_DIR:-$root/target}
 target=$build/clients
 ours=(polling long-polling server-sent-events websockets)
@@ -49,22 +51,6 @@ prepare() {
         ;;
     *) echo "there are: ${clients[*]} ${pages[*]}" && return 1 ;;
     esac
-}
-
-needs() { type -P "$1" >/dev/null || { echo "there is no $1" && return 1; }; }
-
-in_node() {
-    needs npm || return
-    command=(node "$target/$1.mjs")
-    cp "$here/$1.mjs" "$here/package.json" "$target"
-    [ -d "$target/node_modules" ] || npm install --silent --no-package-lock --prefix "$target"
-}
-
-in_python() {
-    needs python3 || return
-    command=("$target/python/bin/python" "$here/$1.py")
-    [ -x "${command[0]}" ] || python3 -m venv "$target/python" || return
-    "$target/python/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
 }
 
 # The crate is no part of the workspace: it takes what it finds newest.

@@ -115,6 +115,7 @@ readmes! {
     lesson: "scripts/LESSON.md",
     homework: "scripts/HOMEWORK.md",
     clients: "scripts/check/clients/README.md",
+    frameworks: "scripts/check/frameworks/README.md",
     costs: "scripts/COSTS.md",
     past_one_machine: "scripts/PAST-ONE-MACHINE.md",
 }

@@ -314,22 +314,26 @@ fn far(measured: &Measured) -> String {
     let first: Option<Vec<f64>> = [poll, long, stream, socket].iter().map(|it| it.first).collect();
     let Some(first) = first else { return String::new() };
     let trips = |milliseconds: f64| format!("{:.2}", milliseconds / f64::from(far));
+    let [least, most] = [f64::min, f64::max].map(|of| first.iter().copied().reduce(of));
+    let (least, most) = (least.unwrap_or_default(), most.unwrap_or_default());
     format!(
-        "What to see, at {far} ms: an event needs {} of a round trip to arrive and a frame {}, the second \
-         of two as well ({} and {}). A long poll's answer needs {}; but a second update has to wait until \
-         the client has asked again: {} round trips. Polling's {} are its interval, whatever the \
-         distance. Who connects anew pays {} to {} round trips until the first update is there: one for \
-         TCP's handshake, one for the request and its answer.\n\n",
-        trips(stream.latency[0]),
-        trips(socket.latency[0]),
-        trips(stream.second),
-        trips(socket.second),
+        "What to see, at {far} ms: an event and a frame need {} of a round trip to arrive, and the second of \
+         two needs {}. A long poll's answer needs {}; but a second update has to wait until the client has \
+         asked again: {} round trips. Polling's {} are its interval, whatever the distance. A new connection \
+         takes {} round trips until its first update: one for TCP's handshake, one for the request and its \
+         answer.\n\n",
+        span("and", trips(stream.latency[0]), trips(socket.latency[0])),
+        span("and", trips(stream.second), trips(socket.second)),
         trips(long.latency[0]),
         trips(long.second),
         milliseconds(poll.latency[0]),
-        trips(first.iter().copied().fold(f64::INFINITY, f64::min)),
-        trips(first.iter().copied().fold(0.0, f64::max)),
+        span("to", trips(least), trips(most)),
     )
+}
+
+/// Two figures, or one where they are the same.
+fn span(word: &str, one: String, other: String) -> String {
+    if one == other { one } else { format!("{one} {word} {other}") }
 }
 
 /// What one core takes, a column for each technique, a part for each number of clients.
@@ -383,9 +387,8 @@ fn bursts(measured: &Measured) -> String {
         String::new()
     } else {
         format!(
-            " Of the servers' time {} to {} are the kernel's, which sends and receives.",
-            percent(Some(least)),
-            percent(Some(most))
+            " The kernel, which sends and receives, takes {} of the servers' time.",
+            span("to", percent(Some(least)), percent(Some(most)))
         )
     };
     let least_busy = measured.bursts.iter().map(|it| it.busy).fold(1.0, f64::min);
@@ -506,8 +509,8 @@ fn meaning(measured: &Measured) -> Option<String> {
          | connection: one per request / held / open / open | {} requests per update |\n\
          | direction: client / client / server / both | the same; A's message goes up by a `POST`, except \
          with WebSockets |\n\
-         | implementation: simple / medium / simple / complex | {} lines of `main.rs`, comments \
-         included; and some {} lines of `feed`, which all four share |\n\
+         | implementation: simple / medium / simple / complex | lines of `main.rs`, comments \
+         included: {}; and for all four some {} of `feed` |\n\
          | browser support: all / all / all but Internet Explorer / all | every browser of today has all \
          four |\n",
         all(&|at| milliseconds(rows[at].0.latency[0])),
@@ -689,8 +692,8 @@ const CHART: &str = "The points were measured, with updates at random moments; t
 fn apart(measured: &Measured) -> String {
     let most = |what| measured.apart(what).map(|(_, apart)| apart).fold(1.0, f64::max);
     format!(
-        "The points and their lines are at most {:.0} % apart in bytes, and a factor of {:.1} in time: what \
-         is done rarely is in no cache, and takes longer.",
+        "The points and their lines are at most {:.0} % apart in bytes, and a factor of {:.1} in time: \
+         where little happens, an update takes longer.",
         (most(What::Bytes) - 1.0) * 100.0,
         most(What::Cpu)
     )
