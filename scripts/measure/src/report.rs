@@ -322,18 +322,18 @@ fn far(measured: &Measured) -> String {
          asked again: {} round trips. Polling's {} are its interval, whatever the distance. A new connection \
          takes {} round trips until its first update: one for TCP's handshake, one for the request and its \
          answer.\n\n",
-        span("and", trips(stream.latency[0]), trips(socket.latency[0])),
-        span("and", trips(stream.second), trips(socket.second)),
+        span("and", &trips(stream.latency[0]), &trips(socket.latency[0])),
+        span("and", &trips(stream.second), &trips(socket.second)),
         trips(long.latency[0]),
         trips(long.second),
         milliseconds(poll.latency[0]),
-        span("to", trips(least), trips(most)),
+        span("to", &trips(least), &trips(most)),
     )
 }
 
 /// Two figures, or one where they are the same.
-fn span(word: &str, one: String, other: String) -> String {
-    if one == other { one } else { format!("{one} {word} {other}") }
+fn span(word: &str, one: &str, other: &str) -> String {
+    if one == other { one.into() } else { format!("{one} {word} {other}") }
 }
 
 /// What one core takes, a column for each technique, a part for each number of clients.
@@ -388,7 +388,7 @@ fn bursts(measured: &Measured) -> String {
     } else {
         format!(
             " The kernel, which sends and receives, takes {} of the servers' time.",
-            span("to", percent(Some(least)), percent(Some(most)))
+            span("to", &percent(Some(least)), &percent(Some(most)))
         )
     };
     let least_busy = measured.bursts.iter().map(|it| it.busy).fold(1.0, f64::min);
