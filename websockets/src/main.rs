@@ -11,7 +11,8 @@
 
 mod frames;
 
-use std::{cell::Cell, convert::Infallible, future::pending, time::Duration};
+use std::future::{pending, ready};
+use std::{cell::Cell, convert::Infallible, time::Duration};
 
 use actix_http::ws::{CloseCode, OpCode};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, Result, body::BodyStream, error, rt};
@@ -77,7 +78,7 @@ async fn converse(
     };
     let tell = async {
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-        let mut taken = 0;
+        let (mut taken, mut ending) = (0, None);
         loop {
             let frames = tokio::select! {
                 biased; // what is new comes before a close
@@ -91,7 +92,8 @@ async fn converse(
                     Some(news) => frames::updates(&news, json),
                     None => return reply(close(Some(CloseCode::Away))).await, // the server stops
                 },
-                Some(code) = closed.recv() => return reply(close(code)).await,
+                () = ready(()), if ending.is_some() => return reply(close(ending.flatten())).await,
+                code = closed.recv() => { ending = code; continue } // a last look at what is new
             };
             taken += frames.len();
             if outgoing.send(frames).await.is_err() {
