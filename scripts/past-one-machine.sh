@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Past one machine: Redis keeps the feed, two servers of each technique serve it, nginx stands before
 # them. Starts all of it on free ports, shows how A's message to one server reaches B at another,
-# kills a server and then Redis, and stops everything.
+# restarts servers, kills one and then Redis, and stops everything.
 #
 #   scripts/past-one-machine.sh           what happens, step by step
 #   scripts/past-one-machine.sh --stay    leaves it running, with the addresses for a browser
@@ -38,11 +38,11 @@ start_redis() {
     fail "Redis did not start"
 }
 
-# Starts a server; sets `address` and `process`.
+# Starts a server, at this port or at a free one; sets `address` and `process`.
 start_server() {
     local line
     rm -f "$folder/line" && mkfifo "$folder/line"
-    REDIS_URL=redis://127.0.0.1:$redis HOST=127.0.0.1 PORT=0 QUIET=1 \
+    REDIS_URL=redis://127.0.0.1:$redis HOST=127.0.0.1 PORT=${2:-0} QUIET=1 \
         "$target/debug/$1" >"$folder/line" 2>"$folder/complaint" &
     process=$!
     exec 6<"$folder/line"
@@ -129,6 +129,24 @@ done
     connect curl -N "$server_sent_events/events" -H "Last-Event-ID: $last"
     await 'id: '
     expect 'data: two'
+
+    explain "A rolling restart: one polling server after the other, while A sends. nginx takes the one that is there."
+    run curl "$polling/"
+    seen=$(newest_id)
+    for number in 1 2; do
+        process=polling_process_$number address=polling_$number
+        process=${!process} address=${!address}
+        show "$ kill $process"
+        kill "$process"
+        wait "$process" || fail "a server that is told to stop ends with 0"
+        run curl "$polling/api/messages" -H "$json" -d "{\"update\": \"without server $number\"}"
+        expect "\"update\":\"without server $number\"}"
+        show "$ REDIS_URL=redis://127.0.0.1:$redis PORT=${address##*:} polling &"
+        start_server polling "${address##*:}"
+    done
+    run curl "$polling/api/messages?after=$seen"
+    expect 'without server 1'
+    expect 'without server 2'
 
     explain "Redis is killed. Whoever listens stays connected; whoever sends is told to come again (503)."
     show "$ kill -9 $redis_process"

@@ -31,7 +31,7 @@ fn outside(technique: &str) -> Vec<String> {
 const WHOLE: [&str; 3] = ["--client", "--at-once", "8"];
 
 /// What a page in a browser is tried on here: what a browser, or how a page shows it, could break. (The
-/// rest by hand, as `scripts/HOMEWORK.md` has it: a browser for each situation is heavy.)
+/// rest by hand, with `scripts/check/clients/table.sh`: a browser for each situation is heavy.)
 const IN_A_BROWSER: [(&str, &str); 4] = [
     ("polling", "C1.3,C2.9"),
     ("long-polling", "C2.6,C3.8"),
