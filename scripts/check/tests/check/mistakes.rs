@@ -59,7 +59,7 @@ pub fn trials(file: &'static str, is_found: fn(&Mistake) -> Result<(), String>) 
 
 /// The same of servers; and one that is right.
 pub fn servers() -> Vec<Trial> {
-    let mut trials = trials("server.mjs", |(sentences, technique, name)| {
+    let trials = trials("server.mjs", |(sentences, technique, name)| {
         let breaks: Vec<_> = sentences.split(',').collect();
         let beside = BESIDE.into_iter().find(|beside| beside[..1] == sentences[..1]);
         let only = [&**sentences, beside.unwrap_or_default()].join(",");
@@ -78,8 +78,7 @@ pub fn servers() -> Vec<Trial> {
             if result.success { Ok(()) } else { Err("the exit code is not 0".into()) }
         })
     };
-    trials.extend(SERVERS.map(right));
-    trials
+    SERVERS.map(right).into_iter().chain(trials).collect()
 }
 
 /// All of them at the same time: they wait most of the time.
