@@ -3,8 +3,8 @@
 // says so. It shows nothing: it says what happens, as events.
 
 const LONGEST = 10; // seconds between two attempts, at the most
-const PATIENCE = 15_000; // milliseconds that an attempt may take until it works
-const SILENCE = 45_000; // milliseconds: a stream that has heartbeats is dead after so long without one
+const PATIENCE = 15; // seconds that an attempt may take until it works
+const SILENCE = 45; // seconds: a stream that has heartbeats is dead after so long without one
 const BUSY = new Map([[1012, 5], [1013, 5]]); // closes of a WebSocket after which one stays away: seconds
 const NO_ANSWER = "no answer";
 export const SETTLED = 1000; // milliseconds: a request held for so long has arrived at a server that is well
@@ -118,9 +118,8 @@ class Connection extends EventTarget {
 
   // Throws when no server is there to take a connection.
   async #knock(cut) {
-    const signal = AbortSignal.any([cut, AbortSignal.timeout(PATIENCE)]);
     const url = location.pathname;
-    const response = await this.request("HEAD", url, { signal, cache: "no-store" });
+    const response = await this.request("HEAD", url, { signal: cut, cache: "no-store" });
     if (!response.ok) throw new Error(response.statusText);
   }
 
@@ -149,7 +148,7 @@ class Line {
       this.giveUp = reject;
     });
     this.over.catch(() => {}); // nobody may be waiting for it
-    this.#bePatient();
+    this.answersWithin(PATIENCE);
   }
 
   // An AbortSignal: the page must let go of its connection.
@@ -157,10 +156,24 @@ class Line {
     return this.#end.signal;
   }
 
-  // The connection works.
+  // Asks for something. Where the connection does not work within so many seconds, it is over: `cut`
+  // is aborted. (No `AbortSignal.any` with a timeout: WebKit and Node 20 forget one that only a request
+  // waits for, when they collect garbage. It never aborts anything then.)
+  answersWithin(seconds, why = NO_ANSWER) {
+    if (this.cut.aborted) return;
+    this.#clear();
+    this.#patience = setTimeout(() => this.giveUp(why), seconds * 1000);
+  }
+
+  // The connection works: what was asked for has come.
   works() {
     if (this.cut.aborted) return;
     this.#clear();
+    this.#hasWorked();
+  }
+
+  #hasWorked() {
+    if (this.cut.aborted) return;
     this.worked = true;
     if (this.#connection.state === "lost") this.#connection.since = Date.now();
     this.#connection.attempts = 0;
@@ -170,14 +183,13 @@ class Line {
   // Something has come, if only a comment: from now on, too long a silence is the end. (For whoever
   // can hear heartbeats: by fetch, not by an EventSource or a WebSocket.)
   heard() {
-    if (this.cut.aborted) return;
-    this.#clear();
-    this.#patience = setTimeout(() => this.giveUp("silence"), SILENCE);
+    this.answersWithin(SILENCE, "silence");
   }
 
-  // A request that the server may hold: while it does, the connection works.
+  // A request that the server may hold: while it does, the connection works. Its answer is still
+  // awaited.
   async held(request) {
-    const settled = setTimeout(() => this.works(), SETTLED);
+    const settled = setTimeout(() => this.#hasWorked(), SETTLED);
     try {
       return await request;
     } finally {
@@ -198,17 +210,13 @@ class Line {
     this.#next = setTimeout(() => {
       this.#connection.since = Date.now();
       this.#connection.say("connecting", { byItself: true });
-      this.#bePatient();
+      this.answersWithin(PATIENCE);
     }, seconds * 1000);
   }
 
   end(why) {
     this.#clear();
     this.#end.abort(why);
-  }
-
-  #bePatient() {
-    this.#patience = setTimeout(() => this.giveUp(NO_ANSWER), PATIENCE);
   }
 
   #clear() {

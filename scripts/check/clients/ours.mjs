@@ -52,13 +52,11 @@ const stream = {};
 
 async function poll(line, path, seconds) {
   for (;;) {
-    // (No AbortSignal.any with a timeout: Node 20 may forget it when it clears up its memory.)
-    const patience = setTimeout(() => line.giveUp("no answer"), seconds * 1000);
+    line.answersWithin(seconds);
     const request = fetch(`${server}${path}?after=${cursor}`, { signal: line.cut });
     const response = await (technique === "polling" ? request : line.held(request));
     if (!response.ok && response.status !== 304) throw new Refused(response);
     const updates = response.status === 200 ? await response.json() : [];
-    clearTimeout(patience);
     line.works();
     if (response.headers.has("Feed-Gap")) print({ gap: true });
     updates.forEach(update);

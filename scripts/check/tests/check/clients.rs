@@ -14,8 +14,8 @@ fn naive(technique: &str) -> Vec<String> {
     ["node", "--experimental-websocket", &client.to_string_lossy()].map(ToOwned::to_owned).into()
 }
 
-/// What the pages' client is made of, in Node, which clears up its memory after some seconds:
-/// Node 20 forgets a timeout then that only an `AbortSignal.any` waits for.
+/// What the pages' client is made of, in Node, which clears up its memory after some seconds: what only
+/// an `AbortSignal.any` waits for is forgotten then.
 fn outside(technique: &str) -> Vec<String> {
     let client = root().join("scripts/check/clients/ours.mjs");
     let clear_up = ["--expose-gc", "--import", "data:text/javascript,setTimeout(gc,4000)"];

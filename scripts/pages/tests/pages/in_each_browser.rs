@@ -43,6 +43,7 @@ in_each_browser! {
     server_sent_events_lives
     by_fetch_lives
     websockets_lives
+    a_server_that_hangs
     back
     the_comparison_in_each_browser
     what_it_looks_like
@@ -188,6 +189,24 @@ async fn lives(browser: &Browser, name: &str, other_way: Option<&str>) {
         }
         assert_ne!(asked[0], asked[asked.len() - 1], "the id of the last event, each time");
     }
+}
+
+/// A request that nobody answers is given up, also where the browser collects its garbage meanwhile.
+/// (WebKit forgets an `AbortSignal.any` then that only a request waits for.)
+async fn a_server_that_hangs(browser: Browser) {
+    let server = Server::start("long-polling").await;
+    open(&browser, &server).await;
+    let garbage = "setInterval(() => Array.from({ length: 2e5 }, (_, i) => ({ i })), 200)";
+    browser.run(garbage, &[]).await;
+    browser.fill("#hold", "1").await; // seconds; the page waits for five more
+    publish(&server, "news").await;
+    let asked = "document.querySelector('#wire').textContent.includes('Prefer: wait=1')";
+    browser.until("it asks for a second", asked).await;
+    server.signal(Signal::SIGSTOP);
+    until_status(&browser, "reconnecting").await;
+    server.signal(Signal::SIGCONT);
+    publish(&server, "awake").await;
+    until_received(&browser, "awake").await;
 }
 
 /// A page that was left and come back to, by the browser's button: everything comes once.
