@@ -697,7 +697,8 @@ impl Stage {
         };
         // Some more: the machine may be busy.
         let limit = Duration::from_secs(8);
-        let (closed, status) = tokio::join!(timeout(limit, closed), self.client.ends_within(limit));
+        let closed = timeout(2 * SOON, closed);
+        let (closed, status) = tokio::join!(closed, self.client.ends_within(limit));
         match (status, closed) {
             (None, _) => fails("it did not end within 2 s"),
             (Some(status), _) if !is_an_end(status) => fails(format!("it ended by {status}")),
