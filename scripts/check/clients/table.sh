@@ -15,8 +15,8 @@ source "$root/scripts/strangers.bash"
 build=${CARGO_TARGET_DIR:-$root/target}
 target=$build/clients
 ours=(polling long-polling server-sent-events websockets)
-clients=(curl-polling curl-long-polling aiohttp eventsource httpx-sse reqwest-eventsource ws websockets
-    tokio-tungstenite)
+clients=(curl-polling curl-long-polling aiohttp eventsource httpx-sse reqwest-eventsource
+    eventsource-client ws websockets tokio-tungstenite)
 for technique in "${ours[@]}"; do clients+=("ours-$technique"); done
 pages=()
 for browser in chromium firefox webkit; do
@@ -36,7 +36,7 @@ prepare() {
     websockets) technique=websockets && in_python websockets_client ;;
     eventsource) technique=server-sent-events && in_node eventsource ;;
     ws) technique=websockets && in_node ws ;;
-    reqwest-eventsource) technique=server-sent-events && compiled "$1" ;;
+    reqwest-eventsource | eventsource-client) technique=server-sent-events && compiled "$1" ;;
     tokio-tungstenite) technique=websockets && compiled "$1" ;;
     ours-*) technique=${1#ours-} && command=(node --experimental-websocket "$here/ours.mjs" "$technique") ;;
     chromium-* | firefox-* | webkit-*)
