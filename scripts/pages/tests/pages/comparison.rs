@@ -388,6 +388,29 @@ async fn whole_addresses() {
     browser.until("all four are measured", &measured(&SERVERS)).await;
 }
 
+/// Whatever the width, also that of 1280 pixels at 200 %: each column in view has its head, and none is
+/// over the next one.
+#[tokio::test]
+async fn each_column_has_its_head() {
+    const WRONG: &str = "[...document.querySelectorAll('.message thead th:not(.scale)')]
+        .filter((head) => head.checkVisibility())
+        .filter(({ innerText, scrollWidth, clientWidth }) => {
+            return innerText.trim() === '' || scrollWidth > clientWidth;
+        }).map((head) => head.textContent)";
+    let (_servers, url) = four_servers().await;
+    let browser = Browser::start().await;
+    open_comparison(&browser, &url).await;
+    type_message(&browser, "Hello").await;
+    browser.until("all four are measured", &measured(&SERVERS)).await;
+    for width in [320, 360, 640, 1216, 1280] {
+        browser.view(View { width, ..View::default() }).await;
+        assert_eq!(browser.value(WRONG).await, json!([]), "at {width} pixels");
+        let explain = browser.value("document.querySelector('#explain').innerText.trim()").await;
+        assert_ne!(explain, "", "at {width} pixels");
+        picture(&browser, &format!("comparison-{width}")).await;
+    }
+}
+
 /// The ring around the slider that has the focus touches neither *Client* nor *Server* below it.
 #[tokio::test]
 async fn the_ring_keeps_clear() {
