@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clients::{self, Publisher};
 use crate::figures::{Beside, Row, Variant};
+use crate::plan::{Plan, begin};
 use crate::running::{Running, evenly};
-use crate::{Plan, begin, root, start_other, start_server};
+use crate::{root, start_other, start_server};
 
 /// How often a client's connection is cut, and the time between two updates meanwhile.
 pub const CUTS: u64 = 20;
@@ -53,7 +54,8 @@ pub async fn measure(plan: &Plan, rows: &[Row]) -> Result<Vec<Beside>> {
         let name = variant.name();
         if is_naive {
             plan.say(format!("a round of the naive server: {name}"));
-            cpu.push(round(plan, variant).await.with_context(|| name)?);
+            let round = plan.quietly(async || round(plan, variant).await).await;
+            cpu.push(round.with_context(|| name)?);
         } else {
             let row = rows.iter().find(|row| row.name == name);
             cpu.push(row.map(|row| row.cpu).context("it was measured before")?);

@@ -6,9 +6,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::clients::Publisher;
 use crate::figures::{Burst, Variant};
+use crate::plan::Plan;
 use crate::process::{self, Share};
 use crate::running::Running;
-use crate::{Plan, start_server};
+use crate::start_server;
 
 /// How many updates are on their way at any time: the server always has something to do, and still
 /// delivers each by itself, instead of many at once.
@@ -20,14 +21,14 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Burst>> {
     for clients in &plan.bursts {
         for variant in plan.variants.iter().filter(|variant| !variant.bare) {
             plan.say(format!("a burst for {clients} clients: {}", variant.server));
-            let server = async {
+            let burst = plan.quietly(async || {
                 // Where no core can be chosen, the server has all of them, as the figures will say.
                 let _ = process::stay_on_core(|core| core == 0); // what is started inherits it
                 let server = start_server(plan, variant.server).await;
                 let _ = process::stay_on_core(|core| core != 0);
-                server
-            };
-            let burst = one(plan, *variant, server.await?, *clients).await;
+                one(plan, *variant, server?, *clients).await
+            });
+            let burst = burst.await;
             let _ = process::stay_on_core(|_| true);
             bursts.push(burst.with_context(|| format!("a burst: {}", variant.server))?);
         }
@@ -51,6 +52,7 @@ async fn one(plan: &Plan, variant: Variant, server: lab::Server, clients: u32) -
     let pid = running.servers[0].pid();
     running.tally.reset();
     let (begin, cpu, share) = (Instant::now(), running.cpu()?, Share::of(pid));
+    let own = process::own_cpu_time()?;
     let mut updates = 0;
     while begin.elapsed() < plan.burst {
         publisher.publish(false).await?;
@@ -63,6 +65,7 @@ async fn one(plan: &Plan, variant: Variant, server: lab::Server, clients: u32) -
     running.all_received(updates).await?;
     let seconds = begin.elapsed().as_secs_f64();
     let cpu = running.cpu()?.saturating_sub(cpu).as_secs_f64();
+    let own = process::own_cpu_time()?.saturating_sub(own).as_secs_f64();
     Ok(Burst {
         name: if variant.server == "polling" {
             "polling without a pause".into()
@@ -75,6 +78,7 @@ async fn one(plan: &Plan, variant: Variant, server: lab::Server, clients: u32) -
         latency: running.latency([0.5, 0.99]),
         busy: cpu / seconds,
         kernel: share.of_kernel(),
+        client_busy: own / seconds,
         memory,
     })
 }

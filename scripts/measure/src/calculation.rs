@@ -1,7 +1,8 @@
 //! What an engine costs, in a table; and what its figures mean for many, in a calculation.
 
 use crate::figures::{Engine, Shared};
-use crate::report::{count, figure, markdown, milliseconds, said, unique, usual};
+use crate::report::text::{count, figure, markdown, milliseconds, unique};
+use crate::report::{said, usual};
 
 /// How many clients the calculation has.
 const CLIENTS: f64 = 1e6;
@@ -64,7 +65,7 @@ fn words(engine: &Engine) -> Option<String> {
     ))
 }
 
-/// A column for each place. Latency, and what is counted: as in [`crate::report::table`]. The CPU of
+/// A column for each place. Latency, and what is counted: as in the table of the costs. The CPU of
 /// all servers together, and of Redis, each for one update that all clients get.
 fn table(engine: &Engine) -> String {
     type Figure = fn(&Shared) -> f64;

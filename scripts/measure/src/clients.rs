@@ -2,6 +2,7 @@
 //! counts it. They do nothing else, so that the server is what is measured.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -121,7 +122,9 @@ fn message(number: u64, is_second: bool, bytes: usize) -> String {
 /// How the clients of a technique are connected.
 #[derive(Clone, Copy)]
 pub struct Setup {
-    pub port: u16,
+    /// Where it comes from, if it matters: with Linux an address has no more than some 28,000 ports.
+    pub address: [u8; 4],
+    pub server: SocketAddr,
     pub variant: Variant,
     /// When a polling client asks for the second time: its phase.
     pub phase: Duration,
@@ -156,7 +159,7 @@ pub async fn run(setup: Setup, tally: Rc<Tally>) -> Result<()> {
     // Who comes back may be cut off before the first update: from the beginning, then.
     let mut place = Place { next: 0, cursor: setup.comes_back.then_some(0) };
     loop {
-        let ended = match Client::connect(setup.port, tally.clone()).await {
+        let ended = match Client::connect_from(setup.address, setup.server, tally.clone()).await {
             Ok(mut client) => {
                 client.at = place;
                 let ended = client.be(setup).await;
@@ -228,9 +231,21 @@ async fn first_of(port: u16, server: &str) -> Result<Duration> {
 
 impl Client {
     async fn connect(port: u16, tally: Rc<Tally>) -> Result<Client> {
-        let socket = TcpStream::connect(("127.0.0.1", port)).await?;
+        Client::connect_from([0; 4], ([127, 0, 0, 1], port).into(), tally).await
+    }
+
+    async fn connect_from(
+        address: [u8; 4],
+        server: SocketAddr,
+        tally: Rc<Tally>,
+    ) -> Result<Client> {
+        let socket = TcpSocket::new_v4()?;
+        if address != [0; 4] {
+            socket.bind((address, 0).into())?;
+        }
+        let socket = socket.connect(server).await?;
         socket.set_nodelay(true)?;
-        Ok(Client::of(socket, port, tally))
+        Ok(Client::of(socket, server.port(), tally))
     }
 
     fn of(socket: TcpStream, port: u16, tally: Rc<Tally>) -> Client {

@@ -11,8 +11,9 @@ use tokio::time::sleep;
 
 use crate::clients::{self, Publisher};
 use crate::figures::{Distance, Variant, median};
+use crate::plan::Plan;
 use crate::running::Running;
-use crate::{Plan, start_server};
+use crate::start_server;
 
 /// How many clients connect one after the other, to see how long the first update takes.
 const FIRST: usize = 10;
@@ -21,9 +22,10 @@ const FIRST: usize = 10;
 pub async fn measure(plan: &Plan) -> Result<Vec<Distance>> {
     let mut distances = Vec::new();
     for rtt in &plan.distances {
-        plan.say(format!("a round trip of {rtt:?}"));
-        let all = plan.variants.iter().filter(|variant| !variant.bare);
-        distances.extend(try_join_all(all.map(|variant| one(plan, *variant, *rtt))).await?);
+        plan.say(format!("a distance of {} ms", rtt.as_millis()));
+        let all: Vec<_> = plan.variants.iter().filter(|variant| !variant.bare).collect();
+        let all = async || try_join_all(all.iter().map(|variant| one(plan, **variant, *rtt))).await;
+        distances.extend(plan.quietly(all).await?);
     }
     Ok(distances)
 }
@@ -48,7 +50,7 @@ async fn one(plan: &Plan, variant: Variant, rtt: Duration) -> Result<Distance> {
         publisher.publish(false).await?;
         publisher.publish(true).await?;
     }
-    let lost = running.all_received(plan.pairs * 2).await?;
+    let lost = running.all_received(u64::from(plan.pairs) * 2).await?;
     let is_ours = plan.other(variant.server).is_none();
     anyhow::ensure!(lost == 0 || !is_ours, "{}: {lost} updates lost at {rtt:?}", variant.name());
     let second = running.tally.second.borrow().value_at_quantile(0.5) as f64 / 1e3;
@@ -62,8 +64,8 @@ async fn one(plan: &Plan, variant: Variant, rtt: Duration) -> Result<Distance> {
 }
 
 /// A line on a free port, in a thread of its own, so that neither clients nor server wait for it.
-fn line_before(server: u16, rtt: Duration) -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("a line")?;
+pub fn line_before(server: u16, rtt: Duration) -> Result<u16> {
+    let listener = TcpListener::bind("0.0.0.0:0").context("a line")?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {

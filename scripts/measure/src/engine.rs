@@ -1,6 +1,7 @@
 //! What an engine costs: the same clients on one server with its feed in memory, then on one and on
 //! several servers with their feed in a Redis. (`scripts/measure.sh --redis`.)
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,8 +10,9 @@ use lab::{Redis, Server, server};
 use tokio::time::sleep;
 
 use crate::figures::{Engine, Shared, Variant, median};
+use crate::plan::{Options, Plan, begin};
 use crate::running::{Running, Watched, evenly};
-use crate::{Options, Plan, begin, calculation, process, report};
+use crate::{calculation, process, report};
 
 /// How long Redis is watched while nothing happens.
 const IDLE: Duration = Duration::from_secs(3);
@@ -28,10 +30,18 @@ struct Round {
     redis: f64,
 }
 
+/// How long all of it takes, about.
+pub fn takes(options: &Options, plan: &Plan) -> Duration {
+    let techniques = plan.variants.iter().filter(|variant| !variant.bare);
+    let each = techniques.map(|it| plan.length + begin(*it) + Duration::from_secs(1));
+    let places = u32::try_from(options.nodes.len() + 1).expect("they are few");
+    each.sum::<Duration>() * plan.rounds * places
+}
+
 /// Measures all of it: each technique in each place.
 pub async fn measure(options: &Options, plan: &Plan) -> Result<Engine> {
     Redis::is_here().context(lab::redis::MISSING)?;
-    plan.progress.enable_steady_tick(Duration::from_millis(500));
+    plan.begin(takes(options, plan));
     let redis = Redis::start(false).await;
     // What it does by itself, ten times a second and more, is not an update's.
     let before = process::cpu_time(redis.pid())?;
@@ -47,12 +57,17 @@ pub async fn measure(options: &Options, plan: &Plan) -> Result<Engine> {
             for variant in techniques() {
                 let (technique, name) = (variant.server, calculation::place(place));
                 plan.say(format!("round {} of {}: {technique}, {name}", number + 1, plan.rounds));
-                // A stream of its own for each round: the clients count from 0.
-                let key = format!("{technique}:{number}:{index}");
-                let servers = start(technique, place, &redis, &key).await;
-                let round = one_round(plan, *variant, servers, &redis, idle).await;
+                let tries = Cell::new(0);
+                let round = async || {
+                    // A stream of its own for each round: the clients count from 0.
+                    let key =
+                        format!("{technique}:{number}:{index}:{}", tries.replace(tries.get() + 1));
+                    let servers = start(technique, place, &redis, &key).await;
+                    one_round(plan, *variant, servers, &redis, idle).await
+                };
+                let round = plan.quietly(round).await;
                 let (watched, memory, redis) =
-                    round.with_context(|| format!("{technique}, {key}"))?;
+                    round.with_context(|| format!("{technique}, {name}"))?;
                 rounds.push(Round { place, technique, watched, memory, redis });
             }
         }

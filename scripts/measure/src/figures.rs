@@ -1,13 +1,9 @@
 //! What is measured, as it is kept in `scripts/pictures/measured.json`, and what follows from it.
 //! Pictures, tables and sentences are made from this and nothing else.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-/// The rates that the pictures show, in updates a minute.
-pub const RATES: [f64; 2] = [0.1, 300.0];
 
 /// All that one run has measured.
 #[derive(Serialize, Deserialize)]
@@ -19,6 +15,11 @@ pub struct Measured {
     pub distances: Vec<Distance>,
     pub bursts: Vec<Burst>,
     pub beside: Vec<Beside>,
+    /// Where packets can be counted; else why they can't.
+    #[serde(default)]
+    pub wire: Vec<Wire>,
+    #[serde(default)]
+    pub no_wire: String,
 }
 
 /// How, when and where.
@@ -37,6 +38,21 @@ pub struct Conditions {
     pub rounds: u32,
     /// Which part of the time the process of the clients was busy, at most.
     pub client_busy: f64,
+    /// What disturbed the measurement, as far as the system tells it.
+    #[serde(default)]
+    pub disturbed: Disturbed,
+}
+
+/// What other programs did meanwhile.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Disturbed {
+    /// How many rounds there were, and how many of them were disturbed, though they were repeated.
+    pub rounds: u32,
+    pub noisy: u32,
+    /// Which part of all processors' time other programs took in such a round at the most, and which
+    /// part the machine did not have, as another one had it.
+    pub others: f64,
+    pub stolen: f64,
 }
 
 /// What an update costs: the medians of all rounds; of `lost` and `twice` the sums.
@@ -73,9 +89,37 @@ pub struct Quiet {
 pub struct Point {
     pub name: String,
     pub rate: f64,
-    pub bytes: f64,
+    pub rounds: u32,
+    pub bytes: Seen,
     /// Microseconds of the server's.
-    pub cpu: f64,
+    pub cpu: Seen,
+}
+
+/// One figure, as several rounds have seen it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Seen {
+    pub least: f64,
+    pub median: f64,
+    pub most: f64,
+    /// Whether three rounds, or all where there are fewer, differ by no more than [`AGREE`].
+    pub agrees: bool,
+}
+
+/// Figures agree if the highest is at most so many times the lowest.
+const AGREE: f64 = 1.1;
+
+impl Seen {
+    pub fn of(figures: impl Iterator<Item = f64>) -> Seen {
+        let mut all: Vec<_> = figures.collect();
+        all.sort_by(f64::total_cmp);
+        let mut three = all.windows(all.len().clamp(1, 3));
+        Seen {
+            least: all[0],
+            median: median(all.iter().copied()),
+            most: all[all.len() - 1],
+            agrees: three.any(|some| some[some.len() - 1] <= some[0] * AGREE),
+        }
+    }
 }
 
 /// What a distance changes. All in milliseconds.
@@ -89,6 +133,36 @@ pub struct Distance {
     pub first: Option<f64>,
     /// p50 of an update that is published right after another one.
     pub second: f64,
+}
+
+/// What a client far away sends and receives, as its network interface counts it.
+#[derive(Serialize, Deserialize)]
+pub struct Wire {
+    pub name: String,
+    /// For an update that comes alone, and in a minute in which nothing happens.
+    pub update: Traffic,
+    pub quiet: Traffic,
+}
+
+/// From client to server and back; and how often a packet comes more than a second after the one
+/// before.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Traffic {
+    pub packets: [f64; 2],
+    /// With the headers of Ethernet, IP and TCP.
+    pub bytes: [f64; 2],
+    pub wakes: f64,
+}
+
+impl Traffic {
+    /// Shared by so many.
+    pub fn per(self, count: f64) -> Traffic {
+        Traffic {
+            packets: self.packets.map(|packets| packets / count),
+            bytes: self.bytes.map(|bytes| bytes / count),
+            wakes: self.wakes / count,
+        }
+    }
 }
 
 /// What one core takes.
@@ -105,8 +179,36 @@ pub struct Burst {
     pub busy: f64,
     /// Which part of that was the kernel's; where the system tells it.
     pub kernel: Option<f64>,
+    /// Which part of the time the process of the clients was busy.
+    #[serde(default)]
+    pub client_busy: f64,
     /// Resident bytes of the server for each client that waits.
     pub memory: f64,
+}
+
+/// What a client costs when there are many of them.
+#[derive(Serialize, Deserialize)]
+pub struct Crowds {
+    pub conditions: Conditions,
+    pub crowds: Vec<Crowd>,
+}
+
+/// One technique with so many clients at one server on one core.
+#[derive(Serialize, Deserialize)]
+pub struct Crowd {
+    pub name: String,
+    pub clients: u32,
+    /// Seconds until all were connected, and microseconds of the server's for each.
+    pub connecting: f64,
+    pub connecting_cpu: f64,
+    /// Resident bytes of the server for each client that waits, and the kernel's, where it tells them.
+    pub memory: f64,
+    pub kernel: Option<f64>,
+    /// Microseconds of the server's for a delivery.
+    pub delivery: f64,
+    /// p50 and p99 of a delivery, and of the last one of an update p50 and the longest, in milliseconds.
+    pub latency: [f64; 2],
+    pub last: [f64; 2],
 }
 
 /// A server under a strain that a naive one does not stand: ours, and the naive one beside it.
@@ -182,32 +284,6 @@ pub fn polling(interval: f64) -> String {
     format!("polling every {interval} s")
 }
 
-/// A cost in a minute, which depends on how many updates there are.
-#[derive(Clone, Copy)]
-pub struct Cost {
-    /// For each update.
-    pub update: f64,
-    /// In a minute in which nothing happens.
-    pub quiet: f64,
-    /// In seconds: only after so long without an update comes what a quiet minute costs. Without:
-    /// it comes whatever happens.
-    silence: Option<f64>,
-}
-
-impl Cost {
-    /// In a minute with so many updates at random moments.
-    ///
-    /// Where something is sent after `s` seconds of silence, and updates come at random (a Poisson
-    /// process of so many `x` in `s` seconds), x / (eˣ - 1) of it remain.
-    pub fn at(self, rate: f64) -> f64 {
-        let silent = self.silence.map_or(1.0, |silence| {
-            let updates = rate * silence / 60.0;
-            if updates < 1e-9 { 1.0 } else { updates / updates.exp_m1() }
-        });
-        self.update * rate + self.quiet * silent
-    }
-}
-
 /// Which cost.
 #[derive(Clone, Copy, PartialEq)]
 pub enum What {
@@ -226,47 +302,6 @@ impl Measured {
         self.quiet.iter().find(|quiet| quiet.name == name)
     }
 
-    /// What each of the variants in [`Measured::rates`] costs, in their order: the sum of what an
-    /// update and a quiet minute cost, both of which were measured apart from those.
-    pub fn costs(&self, what: What) -> BTreeMap<String, Cost> {
-        let mut costs = BTreeMap::new();
-        for point in &self.rates {
-            let name = &*point.name;
-            let interval = name.strip_prefix("polling every ").and_then(|it| it.split(' ').next());
-            let interval: Option<f64> = interval.and_then(|seconds| seconds.parse().ok());
-            // What an update costs is measured at one of them.
-            let main = interval.map_or(name.into(), |_| polling(self.conditions.poll_interval));
-            let (Some(row), Some(waits)) = (self.row(&main), self.quiet(&main)) else { continue };
-            let (update, quiet) = match what {
-                What::Bytes => (row.up + row.down, waits.up + waits.down),
-                What::Cpu => (row.cpu, waits.cpu), // ms for 1,000 are µs for one
-            };
-            let silence = match name {
-                "long-polling" => Some(25.0),
-                "server-sent-events" => Some(15.0),
-                _ => None,
-            };
-            // What a minute at the rate of the rounds costs, without what it costs by itself.
-            let rate = 60.0 / self.conditions.every;
-            let own = Cost { update: 0.0, quiet, silence }.at(rate);
-            let update = (update - own / rate).max(0.0);
-            let own = self.quiet(name).unwrap_or(waits);
-            let quiet = if what == What::Bytes { own.up + own.down } else { own.cpu };
-            costs.insert(name.to_owned(), Cost { update, quiet, silence });
-        }
-        costs
-    }
-
-    /// How far each point is from its line: so many times one the other.
-    pub fn apart(&self, what: What) -> impl Iterator<Item = (&Point, f64)> {
-        let costs = self.costs(what);
-        self.rates.iter().filter_map(move |point| {
-            let value = if what == What::Bytes { point.bytes } else { point.cpu };
-            let line = costs.get(&point.name)?.at(point.rate);
-            Some((point, (value / line).max(line / value)))
-        })
-    }
-
     /// The names in [`Measured::rates`], each once, in their order.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -279,28 +314,58 @@ impl Measured {
     }
 }
 
-impl What {
-    /// Two costs are told apart if one is so many times the other: bytes are counted, but two runs
-    /// never take the same time.
-    pub fn noise(self) -> f64 {
-        if self == What::Bytes { 1.0 } else { 1.2 }
+impl Measured {
+    /// The points of a line, from the lowest rate to the highest.
+    pub fn line(&self, name: &str) -> Vec<&Point> {
+        let mut points: Vec<_> = self.rates.iter().filter(|point| point.name == name).collect();
+        points.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+        points
     }
 }
 
-/// The rate within [`RATES`] above which `one` costs less than `other`, which costs less below it,
-/// by so many times at both ends.
-pub fn crossing(one: Cost, other: Cost, what: What) -> Option<f64> {
-    let more = |rate: f64| one.at(rate) - other.at(rate);
-    let [mut low, mut high] = RATES;
-    let is_more = one.at(low) > other.at(low) * what.noise();
-    if !is_more || one.at(high) * what.noise() >= other.at(high) {
-        return None;
+impl What {
+    pub fn of(self, point: &Point) -> Seen {
+        if self == What::Bytes { point.bytes } else { point.cpu }
     }
-    for _ in 0..60 {
-        let middle = (low * high).sqrt();
-        if more(middle) > 0.0 { low = middle } else { high = middle }
+
+    /// How far a second run may be from the median of this one, though all rounds agree: bytes are
+    /// counted, but two runs never take the same time.
+    fn apart(self) -> f64 {
+        if self == What::Bytes { 1.01 } else { 1.1 }
     }
-    Some(low)
+
+    /// What is seen at a rate, at the least and at the most: on the straight lines, in a picture with
+    /// logarithmic axes, between the points.
+    fn at(self, line: &[&Point], rate: f64) -> [f64; 2] {
+        let next =
+            line.iter().position(|point| point.rate >= rate).unwrap_or(line.len() - 1).max(1);
+        let (from, to) = (line[next - 1], line[next]);
+        let part = ((rate / from.rate).ln() / (to.rate / from.rate).ln()).clamp(0.0, 1.0);
+        let least = |seen: Seen| seen.least.min(seen.median / self.apart());
+        let most = |seen: Seen| seen.most.max(seen.median * self.apart());
+        let between = |of: &dyn Fn(Seen) -> f64| {
+            let [from, to] = [from, to].map(|point| of(self.of(point)).ln());
+            (from + (to - from) * part).exp()
+        };
+        [between(&least), between(&most)]
+    }
+
+    /// Below the first of these two rates `one` costs more than `other`, above the second it costs
+    /// less, whichever of the rounds are compared. (Between them that is not certain.)
+    pub fn crossing(self, one: &[&Point], other: &[&Point]) -> Option<[f64; 2]> {
+        const STEPS: u32 = 1000;
+        if one.len() < 2 || other.len() < 2 {
+            return None;
+        }
+        let [from, to] = [one[0], one[one.len() - 1]].map(|point| point.rate);
+        let rate = |step: u32| from * (to / from).powf(f64::from(step) / f64::from(STEPS));
+        let is_more = |dear: &[&Point], cheap: &[&Point], step| {
+            self.at(dear, rate(step))[0] > self.at(cheap, rate(step))[1]
+        };
+        let more = (0..=STEPS).take_while(|step| is_more(one, other, *step)).last()?;
+        let less = (0..=STEPS).rev().take_while(|step| is_more(other, one, *step)).last()?;
+        Some([rate(more), rate(less)])
+    }
 }
 
 /// The middle one, or what is between the two in the middle.

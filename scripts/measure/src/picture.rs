@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use plotters::coord::ranged1d::{KeyPointHint, Ranged};
 use plotters::prelude::*;
 
-use crate::figures::{Distance, Measured, RATES, Row, What};
+use crate::figures::{Crowds, Distance, Measured, Row, What};
+use crate::report::text::{count, unique};
 
 const SIZE: (u32, u32) = (860, 380);
 /// The size of a picture with lines, and how much of it the names of the lines take.
@@ -26,7 +27,7 @@ const STYLE: &str = "<style>svg>rect:first-of-type{fill:#fff}text{fill:#1f2328;f
 /// All that can be drawn of what was measured: each picture's file name, and itself.
 pub fn all(measured: &Measured) -> Vec<(&'static str, Result<String>)> {
     let mut pictures = vec![("measured.svg", finished(SIZE, |area| draw(area, &measured.rows)))];
-    if !measured.rates.is_empty() && !measured.quiet.is_empty() {
+    if !measured.rates.is_empty() {
         pictures
             .push(("bytes.svg", finished(LINES, |area| crossover(area, measured, What::Bytes))));
         pictures.push(("cpu.svg", finished(LINES, |area| crossover(area, measured, What::Cpu))));
@@ -77,13 +78,14 @@ fn draw(area: &Area, rows: &[Row]) -> Drawn {
     )
 }
 
-/// A line of a picture, and the points that were measured; both in the axes' own measures.
+/// A line of a picture, which joins the points that were measured, and how far up and down the rounds
+/// are from them; all in the axes' own measures.
 struct Line {
     name: String,
     colour: RGBColor,
     width: u32,
-    path: Vec<(f64, f64)>,
     points: Vec<(f64, f64)>,
+    bars: Vec<(f64, f64, f64)>,
 }
 
 /// Which colour is a technique's.
@@ -104,33 +106,29 @@ fn width(name: &str) -> u32 {
 
 /// What a client costs in a minute, over the rate of updates.
 fn crossover(area: &Area, measured: &Measured, what: What) -> Drawn {
-    let costs = measured.costs(what);
-    let mut lines = Vec::new();
-    for name in measured.names() {
-        let Some(cost) = costs.get(name) else { continue };
-        let [from, to] = RATES.map(f64::log10);
-        // Few steps: between two, a pixel up or down is not seen.
-        let rates = (0..=30).map(|step| from + (to - from) * f64::from(step) / 30.0);
-        let path = rates.map(|rate| (rate, cost.at(10_f64.powf(rate)).log10())).collect();
-        let own = measured.rates.iter().filter(|point| point.name == *name && point.rate > 0.0);
-        let figure = |point: &crate::figures::Point| match what {
-            What::Bytes => point.bytes,
-            What::Cpu => point.cpu,
-        };
-        let points = own.map(|point| (point.rate.log10(), figure(point).log10())).collect();
-        lines.push(Line {
+    let line = |name: &str| {
+        let seen =
+            measured.line(name).into_iter().map(|point| (point.rate.log10(), what.of(point)));
+        let seen: Vec<_> = seen.collect();
+        Line {
             name: name.to_owned(),
             colour: colour(name),
             width: width(name),
-            path,
-            points,
-        });
-    }
+            points: seen.iter().map(|(rate, seen)| (*rate, seen.median.log10())).collect(),
+            bars: seen
+                .iter()
+                .map(|(rate, it)| (*rate, it.least.log10(), it.most.log10()))
+                .collect(),
+        }
+    };
+    let lines: Vec<_> = measured.names().into_iter().map(line).collect();
+    let rates = || lines.iter().flat_map(|line| line.points.iter().map(|(rate, _)| *rate));
+    let (first, last) = (rates().fold(0.0, f64::min), rates().fold(0.0, f64::max));
     let (title, units): (_, &[(f64, &str)]) = match what {
         What::Bytes => ("bytes per client and minute", &[(1e6, "MB"), (1e3, "KB"), (1.0, "B")]),
         What::Cpu => ("server CPU per client and minute", &[(1e3, "ms"), (1.0, "µs")]),
     };
-    let decades = Axis::decades(-1.0, RATES[1].log10());
+    let decades = Axis::decades(first, last);
     let rate = |value: f64| with_unit(10_f64.powf(value), &[(1.0, "")]);
     chart(area, title, ("updates a minute", decades, &rate), units, &lines)
 }
@@ -145,7 +143,7 @@ fn distance(area: &Area, distances: &[Distance]) -> Drawn {
         let mut line = |name: String, of: &str, width, figure: fn(&Distance) -> f64| {
             let own = distances.iter().filter(|it| it.name == of);
             let points: Vec<_> = own.map(|it| (it.rtt.into(), figure(it).log10())).collect();
-            lines.push(Line { name, colour: colour(of), width, path: points.clone(), points });
+            lines.push(Line { name, colour: colour(of), width, points, bars: Vec::new() });
         };
         line(name.to_owned(), name, width(name), |it| it.latency[0]);
         if name == "long-polling" {
@@ -160,6 +158,31 @@ fn distance(area: &Area, distances: &[Distance]) -> Drawn {
     chart(area, "latency, p50", ("round trip", axis, &rtt), &units, &lines)
 }
 
+/// What a delivery costs over the number of clients.
+pub fn crowds(measured: &Crowds) -> Result<String> {
+    let of = |name: &str| {
+        let own = measured.crowds.iter().filter(|it| it.name == name);
+        let mut own: Vec<_> =
+            own.map(|it| (f64::from(it.clients).log10(), it.delivery.log10())).collect();
+        own.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        own
+    };
+    let names = unique(measured.crowds.iter().map(|it| &it.name));
+    let line = |name: &&str| {
+        let (name, points, bars) = ((*name).to_owned(), of(name), Vec::new());
+        Line { colour: colour(&name), width: width(&name), name, points, bars }
+    };
+    let lines: Vec<_> = names.iter().map(line).collect();
+    let keys: Vec<_> = of(names.first().ok_or(anyhow!("nothing was measured"))?);
+    let keys: Vec<_> = keys.into_iter().map(|(clients, _)| clients).collect();
+    let axis = Axis { from: keys[0], to: keys[keys.len() - 1], keys };
+    let clients = |value: f64| count(10_f64.powf(value));
+    let units = [(1e3, "ms"), (1.0, "µs")];
+    finished(LINES, |area| {
+        chart(area, "server CPU of a delivery", ("clients", axis, &clients), &units, &lines)
+    })
+}
+
 /// Lines and points, with the lines' names beside their ends; the axis upwards is logarithmic.
 fn chart(
     area: &Area,
@@ -168,9 +191,11 @@ fn chart(
     units: &[(f64, &str)],
     lines: &[Line],
 ) -> Drawn {
-    let values = || lines.iter().flat_map(|line| line.path.iter().chain(&line.points));
-    let from = values().map(|(_, y)| *y).fold(f64::INFINITY, f64::min).floor();
-    let to = values().map(|(_, y)| *y).fold(f64::NEG_INFINITY, f64::max).ceil();
+    let bars =
+        || lines.iter().flat_map(|line| line.bars.iter().flat_map(|(_, from, to)| [*from, *to]));
+    let values = || lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y)).chain(bars());
+    let from = values().fold(f64::INFINITY, f64::min).floor();
+    let to = values().fold(f64::NEG_INFINITY, f64::max).ceil();
     let text = |size: i32| ("sans-serif", size).into_font().color(&INK);
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(16))
@@ -192,12 +217,16 @@ fn chart(
         .draw()?;
     let mut names = Vec::new();
     for line in lines {
-        let path = PathElement::new(line.path.clone(), line.colour.stroke_width(line.width));
+        let path = PathElement::new(line.points.clone(), line.colour.stroke_width(line.width));
         chart.draw_series([path])?;
+        let bar = |&(x, from, to): &(f64, f64, f64)| {
+            PathElement::new(vec![(x, from), (x, to)], line.colour.stroke_width(2))
+        };
+        chart.draw_series(line.bars.iter().map(bar))?;
         let size = 3 + i32::from(line.width > 1) + i32::from(line.width > 3);
         let point = |&point: &(f64, f64)| Circle::new(point, size, line.colour.filled());
         chart.draw_series(line.points.iter().map(point))?;
-        let end = chart.backend_coord(line.path.last().ok_or("a line without points")?);
+        let end = chart.backend_coord(line.points.last().ok_or("a line without points")?);
         names.push((end.1 - 8, end.0 + 10, &*line.name, line.colour));
     }
     names.sort_unstable_by_key(|(y, ..)| *y);

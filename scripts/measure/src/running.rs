@@ -13,6 +13,8 @@ use crate::clients::{self, Publisher, Setup, Tally};
 use crate::figures::Variant;
 use crate::process;
 
+/// How many clients have the same address: the system finds them ports quickly, up to half of all.
+const AN_ADDRESS: u32 = 10_000;
 /// How many clients connect at the same time.
 const CONNECTING: u32 = 100;
 /// How long to wait for what should come soon, before it counts as lost.
@@ -31,6 +33,8 @@ pub struct Running {
     may_lose: bool,
     /// Resident bytes of the servers for each client that waits.
     pub memory: f64,
+    /// How long it took until all were connected, and the servers' time for that.
+    pub connecting: (Duration, Duration),
 }
 
 impl Running {
@@ -53,13 +57,23 @@ impl Running {
         may_lose: bool,
     ) -> Result<Running> {
         let (tally, clients) = (Tally::new(), JoinSet::new());
-        let mut running =
-            Running { servers, tally, clients, variant, count, may_lose, memory: 0.0 };
+        let mut running = Running {
+            servers,
+            tally,
+            clients,
+            variant,
+            count,
+            may_lose,
+            memory: 0.0,
+            connecting: (Duration::ZERO, Duration::ZERO),
+        };
         // What a server makes once, for its first client, is not what a client costs.
         running.connect(ports, u32::try_from(ports.len())?).await?;
         running.clients.shutdown().await;
         let before = running.resident()?;
+        let (begin, cpu) = (Instant::now(), running.cpu()?);
         running.connect(ports, count).await?;
+        running.connecting = (begin.elapsed(), running.cpu()?.saturating_sub(cpu));
         sleep(Duration::from_millis(500)).await; // those who came last are put to rest, too
         running.memory = (running.resident()? - before) / f64::from(count);
         running.tally.reset();
@@ -82,7 +96,11 @@ impl Running {
         for index in 0..count {
             let interval = self.variant.poll_interval;
             let setup = Setup {
-                port: ports[index as usize % ports.len()],
+                address: match u8::try_from(index / AN_ADDRESS)? {
+                    0 => [0; 4],
+                    others => [127, 0, 0, 1 + others],
+                },
+                server: ([127, 0, 0, 1], ports[index as usize % ports.len()]).into(),
                 variant: self.variant,
                 phase: interval.mul_f64(rand::random()),
                 comes_back: self.may_lose,
