@@ -11,7 +11,7 @@ usage() { sed -n '2,${/^#/!q;s/^# \{0,1\}//p;}' "scripts/${0##*/}"; }
 # Prints the options of a program, as its source has them: nothing has to be built for it.
 options_of() {
     printf '\nOptions:\n'
-    awk '/^struct Options/ { inside = 1 }
+    awk '/^(pub )?struct Options/ { inside = 1 }
         inside && /^}/ { exit }
         !inside { next }
         sub(/^ *\/\/\/ /, "") { about = about "\n      " $0; next }
@@ -21,8 +21,8 @@ options_of() {
             sub(/.* = /, "", value); gsub(/"/, "", value)
             preset = value == "SERVERS" ? "" : " [default: " value "]"
         }
-        /^ *[a-z_]+: / {
-            sub(/^ */, ""); sub(/:.*/, ""); gsub(/_/, "-")
+        /^ *(pub )?[a-z_]+: / {
+            sub(/^ *(pub )?/, ""); sub(/:.*/, ""); gsub(/_/, "-")
             if (long) print "  --" $0 about preset
             about = preset = long = ""
         }' "$1"
