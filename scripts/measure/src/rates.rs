@@ -14,6 +14,8 @@ use crate::start;
 
 /// How many rounds there are of each rate at least, where it is watched for long.
 const ROUNDS: u32 = 3;
+/// How long it may take until all clients of a round are connected.
+const START: Duration = Duration::from_secs(3);
 
 /// All techniques and rates at the same time, since all of them together are far from what the machine
 /// can do. What is over sooner is repeated, for as long as the rarest takes.
@@ -74,7 +76,8 @@ async fn rounds(
     let mut rounds: Vec<(Load, Vec<Watched>)> = Vec::new();
     let whole = until.saturating_duration_since(Instant::now());
     // What takes too long to be repeated is done at the same time.
-    let at_once = if rate == 0.0 || whole > window * ROUNDS { 1 } else { ROUNDS };
+    let round = START + window + all.iter().map(|it| begin(*it)).max().unwrap_or_default();
+    let at_once = if rate == 0.0 || whole > round * ROUNDS { 1 } else { ROUNDS };
     while rounds.is_empty() || Instant::now() + window < until {
         let look = Look::now();
         let each = || try_join_all(all.iter().map(|variant| one(plan, *variant, rate, window)));

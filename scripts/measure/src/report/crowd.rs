@@ -60,7 +60,7 @@ pub fn crowds(measured: &Crowds) -> String {
         all => format!(
             "A delivery costs the same within {:.0} %, however many clients there are, with {}. ",
             (FLAT - 1.0) * 100.0,
-            all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+            all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" and ")
         ),
     };
     let other = match &other[..] {
