@@ -10,9 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use check::suite::{Case, NEEDED, buts, cases};
-use lab::Server;
 use lab::server::NotTried;
 use lab::time::was_late;
+use lab::{Server, asked};
 
 use crate::words::seen;
 
@@ -286,7 +286,7 @@ pub fn progress(text: &str) {
 
 /// Tries one case, whatever the server does.
 fn one(case: &Case, technique: &'static str) -> Found {
-    let _ = (was_late(), buts()); // of another case, on this thread
+    let _ = (was_late(), buts(), asked()); // of another case, on this thread
     let outcome = outcome(case.run(technique), ONE);
     let (late, buts) = (was_late(), buts());
     match outcome {
@@ -295,7 +295,9 @@ fn one(case: &Case, technique: &'static str) -> Found {
         Err(why) if why.is::<NotTried>() => Found::NotTried(STARTS.into()),
         Err(why) => {
             let late = if late { LATE } else { "" };
-            Found::Fails(format!("{late}{}: {}", case.title(), seen(why.as_ref())))
+            let mut lines = vec![format!("{late}{}: {}", case.title(), seen(why.as_ref()))];
+            lines.extend(asked().iter().map(|it| format!("request: {it}")));
+            Found::Fails(lines.join("\n"))
         }
     }
 }

@@ -6,8 +6,8 @@ use std::{collections::VecDeque, error::Error, fmt, pin::Pin, time::Duration};
 
 use eventsource_stream::{Event, Eventsource as _};
 use futures_util::{Stream, StreamExt as _};
-use reqwest::RequestBuilder;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{RequestBuilder, Response};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use tokio::{net::TcpStream, time::sleep};
 use tokio_tungstenite::tungstenite::{
@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::asked::{self, bounded};
 use crate::{raw::Raw, server::Server, time::soon};
 
 /// What goes wrong with a connection. The client then goes on with another.
@@ -73,7 +74,12 @@ pub struct Client {
     waiting: VecDeque<Update>,
     connection: Connection,
     gaps: Vec<String>,
+    /// How many updates came.
+    came: usize,
 }
+
+/// More updates than any case publishes: a server that tells more of them never ends.
+const MOST: usize = 200_000;
 
 enum Connection {
     None,
@@ -105,6 +111,7 @@ impl Client {
             waiting: VecDeque::new(),
             connection: Connection::None,
             gaps: Vec::new(),
+            came: 0,
         }
     }
 
@@ -154,7 +161,11 @@ impl Client {
     pub async fn try_next(&mut self) -> Result<Update, Failed> {
         let next = self.try_next_of_technique().await;
         match &next {
-            Ok(update) => self.cursor = update.id.to_string(),
+            Ok(update) => {
+                self.cursor = update.id.to_string();
+                self.came += 1;
+                assert!(self.came < MOST, "updates without end: {MOST} came");
+            }
             Err(_) => self.connection = Connection::None,
         }
         next
@@ -196,7 +207,7 @@ impl Client {
                 Connection::None => {
                     let request = self.http.get(format!("http://{url}"));
                     let request = request.header(ACCEPT, accept(&self.technique));
-                    let response = request.send().await?.error_for_status()?;
+                    let response = send(request).await?.error_for_status()?;
                     let gap = response.headers().get("feed-gap");
                     let gap = gap.map(|gap| String::from_utf8_lossy(gap.as_bytes()).into_owned());
                     self.gaps.extend(gap.filter(|gap| gap != "false"));
@@ -241,9 +252,30 @@ pub fn http() -> reqwest::Client {
 }
 
 /// An answer to a technique's request for this path.
-pub async fn get(server: &Server, path: &str) -> reqwest::Response {
-    let request = http().get(server.url(path)).header(ACCEPT, accept(server.name()));
-    soon(&format!("an answer to GET {path}"), request.send()).await.answered()
+pub async fn get(server: &Server, path: &str) -> Response {
+    answer(http().get(server.url(path)).header(ACCEPT, accept(server.name()))).await
+}
+
+/// The answer to a request, which comes soon.
+pub async fn answer(request: RequestBuilder) -> Response {
+    soon("an answer", Box::pin(send(request))).await.answered()
+}
+
+/// Sends a request. What its answer holds has a bound.
+///
+/// # Errors
+/// No answer came.
+pub async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
+    let (http, request) = request.build_split();
+    let request = request?;
+    let (method, url) = (request.method().as_str(), request.url());
+    let path = url.query().map_or(url.path().into(), |query| format!("{}?{query}", url.path()));
+    let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
+    let what = asked::note_parts(method, &path, request.headers(), body);
+    let response = http.execute(request).await?;
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    asked::note_answer(&what, response.status().as_u16(), kind);
+    Ok(bounded(response))
 }
 
 /// Opens a WebSocket, with the subprotocol `json` or without.
@@ -255,6 +287,8 @@ pub async fn open_socket(address: &str, json: bool) -> Result<Socket, Failed> {
     if json {
         request.headers_mut().insert("Sec-WebSocket-Protocol", "json".parse()?);
     }
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    asked::note_parts("GET", path, request.headers(), b"");
     match connect_async(request).await {
         Err(tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
             Err("a WebSocket that asks for the subprotocol json is opened without it".into())
@@ -265,7 +299,7 @@ pub async fn open_socket(address: &str, json: bool) -> Result<Socket, Failed> {
 
 /// A response's body, read by a parser of event streams.
 #[must_use]
-pub fn events_of(response: reqwest::Response) -> Events {
+pub fn events_of(response: Response) -> Events {
     Box::pin(response.bytes_stream().eventsource().map(|event| event.map_err(Into::into)))
 }
 
@@ -286,11 +320,11 @@ pub trait Answered {
     ///
     /// # Panics
     /// When there is none.
-    fn answered(self) -> reqwest::Response;
+    fn answered(self) -> Response;
 }
 
-impl Answered for Result<reqwest::Response, reqwest::Error> {
-    fn answered(self) -> reqwest::Response {
+impl Answered for reqwest::Result<Response> {
+    fn answered(self) -> Response {
         self.unwrap_or_else(|error| {
             let mut why: &dyn Error = &error;
             while let Some(cause) = why.source() {
@@ -325,8 +359,7 @@ pub async fn publish_all(
     let mut updates = Vec::new();
     for text in texts {
         let message = serde_json::json!({ "update": text.as_ref() });
-        let response = http.post(server.url("/api/messages")).json(&message).send();
-        let response = soon("an answer to a message", response).await.answered();
+        let response = answer(http.post(server.url("/api/messages")).json(&message)).await;
         let status = response.status(); // which one it has to be, 1.2 says
         let body = response.text().await.unwrap_or_default();
         let update = serde_json::from_str(&body).ok().filter(|_| status.is_success());

@@ -8,17 +8,23 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::asked;
 use crate::server::Server;
 use crate::time::{SOON, late, soon};
 
-/// More than this nobody has to keep: who sends more does not send what was asked for.
+/// More than this is asked for over no connection: who sends more does not come to an end.
 const MOST: usize = 64 << 20;
+/// What is read in one go.
+const PART: usize = 64 << 10;
 
 /// A connection to a server, and what came over it that nobody has taken yet.
 #[derive(Debug)]
 pub struct Raw {
     stream: TcpStream,
     read: Vec<u8>,
+    /// How many bytes came.
+    came: usize,
+    asked: String,
 }
 
 /// The head of a response, and its body if it said how long that is.
@@ -36,6 +42,12 @@ impl Response {
     pub fn status(&self) -> u16 {
         let status = self.head.split(' ').nth(1).and_then(|status| status.parse().ok());
         status.unwrap_or_else(|| panic!("no status: {}", self.head))
+    }
+
+    /// Whether it is the last one on its connection.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.header("connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
     }
 
     /// The value of a header's field, whose name is written small here.
@@ -77,7 +89,7 @@ impl Raw {
         }
         let stream = soon("a connection", socket.connect(address)).await;
         let stream = stream.unwrap_or_else(|why| panic!("no connection ({why}): has it ended?"));
-        Raw { stream, read: Vec::new() }
+        Raw { stream, read: Vec::new(), came: 0, asked: String::new() }
     }
 
     /// Sends bytes, all of them in one go.
@@ -85,12 +97,12 @@ impl Raw {
     /// # Panics
     /// When the server doesn't take them.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let sent = soon("sending", self.stream.write_all(bytes.as_ref())).await;
-        sent.expect("the connection is open");
+        assert!(self.try_send(bytes).await, "the connection is closed");
     }
 
     /// Sends bytes, if the server still wants them.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.asked = asked::note(bytes.as_ref());
         soon("sending", self.stream.write_all(bytes.as_ref())).await.is_ok()
     }
 
@@ -131,12 +143,7 @@ impl Raw {
 
     /// Reads what is there, but no more than so many bytes, and says how many; 0 at the end.
     pub async fn some_of(&mut self, most: usize) -> usize {
-        let before = self.read.len();
-        self.read.resize(before + most, 0);
-        let count = soon("more bytes", self.stream.read(&mut self.read[before..])).await;
-        let count = count.unwrap_or(0);
-        self.read.truncate(before + count);
-        count
+        soon("more bytes", self.fill(most)).await
     }
 
     /// What has come, and nobody has taken yet.
@@ -158,6 +165,7 @@ impl Raw {
         let is =
             |field: &str, value: &str| response.header(field).is_some_and(|it| it.contains(value));
         let status = response.status();
+        asked::note_answer(&self.asked, status, response.header("content-type"));
         if is("content-type", "text/event-stream") || matches!(status, ..200 | 204 | 304) {
             return response;
         }
@@ -192,7 +200,7 @@ impl Raw {
 
     /// Whether the server ends the connection within this time.
     pub async fn ended_within(&mut self, limit: Duration) -> bool {
-        timeout(limit, self.stream.read_to_end(&mut self.read)).await.is_ok()
+        timeout(limit, async { while self.fill(PART).await > 0 {} }).await.is_ok()
     }
 
     /// Whether anything is there, or comes within this time.
@@ -200,8 +208,7 @@ impl Raw {
         if !self.read.is_empty() {
             return true;
         }
-        let read = self.stream.read_buf(&mut self.read);
-        timeout(limit, read).await.is_ok_and(|count| count.is_ok_and(|count| count > 0))
+        timeout(limit, self.fill(PART)).await.is_ok_and(|count| count > 0)
     }
 
     /// Sends bytes again and again, for as long as the server takes them, but not for longer than
@@ -225,26 +232,32 @@ impl Raw {
 
     /// Closes this half only: says that nothing more will be sent, and could still read.
     pub async fn close_half(&mut self) {
-        self.stream.shutdown().await.expect("the connection is open");
+        let _ = self.stream.shutdown().await; // the server may have closed it
     }
 
     /// Ends the connection in the rudest way, with a TCP reset.
     pub fn reset(self) {
-        self.stream.set_zero_linger().expect("the connection is open");
+        let _ = self.stream.set_zero_linger(); // the server may have closed it
     }
 
     /// Reads what is there, as soon as something is; false at the connection's end.
     async fn more(&mut self) -> bool {
-        assert!(
-            self.read.len() < MOST,
-            "more than {MOST} bytes came, and not yet what was expected"
-        );
-        let more = timeout(SOON, self.stream.read_buf(&mut self.read)).await;
+        let more = timeout(SOON, self.fill(PART)).await;
         let more = more.unwrap_or_else(|_| {
             late();
             panic!("nothing more came within {SOON:?}; before it came {:?}", self.seen())
         });
-        more.is_ok_and(|count| count > 0)
+        more > 0
+    }
+
+    /// Reads what is there, but no more than so many bytes, and says how many; 0 at the end.
+    async fn fill(&mut self, most: usize) -> usize {
+        self.read.reserve(most);
+        let mut part = (&mut self.stream).take(most as u64);
+        let count = part.read_buf(&mut self.read).await.unwrap_or(0);
+        self.came += count;
+        assert!(self.came < MOST, "it has no end: {MOST} bytes came, as {:?}", self.seen());
+        count
     }
 
     fn seen(&self) -> String {

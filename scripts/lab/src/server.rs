@@ -252,7 +252,7 @@ impl Server {
     pub async fn prints(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         self.process();
         let lines = self.printed.wait_for(|lines| lines.iter().any(|line| is_it(line))).await;
-        let lines = lines.expect("it ended without such a line");
+        let lines = lines.expect("it ended without such a line, or prints without end");
         lines.iter().find(|line| is_it(line)).expect("it was waited for").clone()
     }
 
@@ -265,11 +265,25 @@ impl Server {
         self.process().id().expect("it has ended").try_into().expect("process ids are small")
     }
 
-    /// How many files it has open; each connection is one.
+    /// How many files it has open, with what it has started; each connection is one.
     #[must_use]
     pub fn open_files(&self) -> usize {
+        let files = |pid| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        self.family().into_iter().map(files).sum()
+    }
+
+    /// Its process, and those that it has started.
+    fn family(&self) -> Vec<i32> {
         linux_only();
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+        let mut all = vec![self.pid()];
+        let mut at = 0;
+        while let Some(pid) = all.get(at) {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            let children = children.unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+            at += 1;
+        }
+        all
     }
 
     /// Waits until it has so many files open.
@@ -290,14 +304,15 @@ impl Server {
         assert!(is_enough, "not within {limit:?}: {} has {now} files open", self.name);
     }
 
-    /// How many KiB of memory it has in use (its resident set).
+    /// How many KiB of memory it has in use (its resident set), with what it has started.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        linux_only();
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.expect("the kernel says it in KiB")
+        let memory = |pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        self.family().into_iter().filter_map(memory).sum()
     }
 
     /// Sends a signal.
@@ -481,10 +496,12 @@ fn raise_limit_of_open_files() {
     setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("up to there it may be raised");
 }
 
-/// The most bytes of a server's output that are kept.
-const OUTPUT: u64 = 64 << 20;
+/// The most bytes of a server's output that are kept, and the most lines.
+const OUTPUT: u64 = 16 << 20;
+const MOST_LINES: usize = 200_000;
 
-/// Reads lines for as long as there are some. Those of stderr are shown with the test's own.
+/// Reads lines for as long as there are some; more than that nobody waits for. Those of stderr are shown
+/// with the test's own.
 fn lines_of(
     pipe: impl AsyncRead + Send + Unpin + 'static,
     show: bool,
@@ -497,7 +514,11 @@ fn lines_of(
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
             reading.send_modify(|lines| lines.push(line));
+            if reading.borrow().len() == MOST_LINES {
+                break;
+            }
         }
+        drop(reading);
         let mut rest = lines.into_inner().into_inner().into_inner();
         let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     });

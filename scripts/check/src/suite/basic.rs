@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use lab::client::{
-    Answered as _, Update, events_of, get, message, open_socket, path, publish, publish_all,
+    Answered as _, Update, answer, events_of, get, message, open_socket, path, publish,
+    publish_all, send,
 };
 use lab::server::{Server, command};
 use lab::time::{late, soon, within};
@@ -120,8 +121,7 @@ pub async fn it_is_confirmed_by_201(name: &'static str) {
 
 async fn confirmed(server: &Server) -> (u16, Option<String>, String) {
     let sent = json!({"update": "Hello"}).to_string();
-    let answer = soon("an answer to POST /api/messages", message(server, sent).send()).await;
-    let answer = answer.answered();
+    let answer = answer(message(server, sent)).await;
     let status = answer.status().as_u16();
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.map(ToOwned::to_owned);
@@ -219,7 +219,7 @@ pub async fn listener(server: &Server) -> Texts {
             let url = server.url(path);
             let ask = move |(seen, http, url): (u64, reqwest::Client, String)| async move {
                 sleep(pause).await; // it is polling
-                let answer = http.get(&url).send().await.ok()?;
+                let answer = send(http.get(&url)).await.ok()?;
                 let updates: Vec<Value> = answer.json().await.unwrap_or_default();
                 let news = updates.into_iter().filter(move |it| it["id"].as_u64() > Some(seen));
                 let news: Vec<_> = news.collect();
@@ -264,7 +264,7 @@ pub async fn everybody_who_waits_is_answered(name: &'static str) {
 pub async fn nothing_after_25_seconds(name: &'static str) {
     let server = Server::start(name).await;
     let start = Instant::now();
-    let answer = lab::client::http().get(server.url(path(name))).send();
+    let answer = send(lab::client::http().get(server.url(path(name))));
     let answer = within(Duration::from_secs(45), "an answer without an update", answer).await;
     let took = start.elapsed();
     assert_eq!(answer.answered().status(), 204, "the status after {took:?} without an update");

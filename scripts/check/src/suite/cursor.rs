@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::timeout;
 use tokio::{sync::watch, task::yield_now};
 
-use lab::client::{Client, Update, newest_id, path, publish, publish_all, request_of};
+use lab::client::{Client, Update, answer, newest_id, path, publish, publish_all, request_of};
 use lab::{cutter::Cutter, raw::Raw, seeded, server::Server, time::late, time::soon};
 
 /// They date updates, and fit a JavaScript number. A clock that is read in milliseconds does; the
@@ -72,8 +72,7 @@ pub async fn nothing_falls_between_look_and_wait(name: &'static str) {
             for _ in 0..steps {
                 yield_now().await;
             }
-            let request = http.post(server.url("/api/messages")).json(&message).send();
-            soon("an answer to a message", request).await.expect("an answer")
+            answer(http.post(server.url("/api/messages")).json(&message)).await
         };
         let came = timeout(Duration::from_secs(2), client.next());
         let (answer, came) = tokio::join!(publish, came);

@@ -34,7 +34,7 @@ pub async fn a_thousand_clients_do_not_hold_the_end(name: &'static str) {
         let server = Server::start(name).await;
         let before = server.open_files();
         let clients = idle_clients(&server, 1_000).await;
-        server.open_files_until(Duration::from_secs(20), |now| now >= before + 1_000).await;
+        all_are_there(&server, before + 1_000).await;
         let start = Instant::now();
         let status = server.stop().await;
         took.push(start.elapsed());
@@ -97,10 +97,17 @@ async fn forgets(name: &str, end: impl AsyncFnOnce(Vec<Raw>)) {
     let server = Server::start(name).await;
     let before = settled(&server).await;
     let clients = idle_clients(&server, 50).await;
-    server.open_files_until(Duration::from_secs(20), |now| now >= before + 50).await;
+    all_are_there(&server, before + 50).await;
     end(clients).await;
     server.open_files_until(Duration::from_secs(10), |now| now <= before).await;
     publish(&server, "it goes on").await;
+}
+
+/// A client that has had its answer was there, and may be gone: some servers close after each.
+async fn all_are_there(server: &Server, files: usize) {
+    if server.name() != "polling" {
+        server.open_files_until(Duration::from_secs(20), |now| now >= files).await;
+    }
 }
 
 /// How many files a server has open when it has been used and nobody is connected: some open more at

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use lab::client::{Answered as _, Client, UPGRADE, Update, message, newest_id, path, publish};
+use lab::client::{Client, UPGRADE, Update, answer, message, newest_id, path, publish, send};
 use lab::raw::{Raw, Response};
 use lab::server::{Server, is_other};
 use lab::time::soon;
@@ -21,7 +21,7 @@ async fn arrive(name: &'static str, rows: Vec<Value>) {
     let seen = newest_id(&server).await;
     let mut clients = [(); 3].map(|()| Client::new(&server, seen));
     for row in rows {
-        let response = message(&server, row.to_string()).send().await.answered();
+        let response = answer(message(&server, row.to_string())).await;
         assert!(response.status().is_success(), "{} for {row}", response.status());
         let answer: Value = response.json().await.expect("JSON");
         for member in ["update", "event"] {
@@ -178,8 +178,7 @@ pub async fn bad_messages_are_refused(name: &'static str) {
     }
     for (kind, body) in rows {
         let what = format!("{kind:?} {:?}", String::from_utf8_lossy(&body));
-        let response = post(&server, kind, body).send();
-        let response = soon(&what, response).await.answered();
+        let response = answer(post(&server, kind, body)).await;
         assert_eq!(response.status(), 400, "the status for {what}");
     }
 
@@ -229,9 +228,9 @@ pub async fn at_most_4096_bytes(name: &'static str) {
             assert_eq!(response.status(), status, "{size} bytes: {}", response.head);
         }
         // The same from an ordinary client.
-        let response = message(&server, body).send().await;
+        let response = send(message(&server, body)).await;
         if status == 201 {
-            assert!(response.answered().status().is_success(), "{size} bytes");
+            assert!(response.is_ok_and(|it| it.status().is_success()), "{size} bytes");
         } else if let Ok(response) = response {
             assert_eq!(response.status(), 413, "{size} bytes, from an ordinary client");
         }
@@ -298,6 +297,5 @@ fn post(server: &Server, kind: Option<&str>, body: impl Into<Body>) -> RequestBu
 }
 
 async fn status_of(server: &Server, kind: Option<&str>, body: &'static str) -> StatusCode {
-    let response = soon("an answer", post(server, kind, body).send()).await;
-    response.answered().status()
+    answer(post(server, kind, body)).await.status()
 }

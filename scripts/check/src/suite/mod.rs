@@ -89,9 +89,9 @@ where
 }
 
 /// The sentences that others need, each behind those that it needs itself.
-pub const NEEDED: [&str; 18] = [
+pub const NEEDED: [&str; 19] = [
     "1.2", "1.5", "1.7", "1.8", "1.10", "1.11", "1.12", "1.13", "1.3", "1.14", "2.15", "2.18",
-    "2.2", "2.1", "2.4", "2.5", "2.16", "2.20",
+    "2.2", "2.1", "2.4", "2.5", "2.16", "2.20", "2.19",
 ];
 
 /// What each of these cases needs.
@@ -326,7 +326,7 @@ fn of_websockets(resumes: &[&'static str]) -> Vec<Case> {
         case("2.22", websockets::a_ping_every_15_seconds).slow().needing(&["1.14"]),
         case("3.17", websockets::pings_without_reading_the_pongs),
         case("3.20", websockets::another_sites_page_is_refused),
-        case("3.23", websockets::silence_for_30_seconds_is_the_end).slow(),
+        case("3.23", websockets::silence_for_30_seconds_is_the_end).slow().needing(&["2.19"]),
     ];
     let heard = vec![
         case("1.13", basic::an_update_is_a_frame).for_any(),

@@ -6,7 +6,7 @@ use std::{net::TcpListener, time::Duration};
 use lab::soon;
 use tokio::{net::TcpStream, time::sleep};
 
-use lab::client::{UPGRADE, path};
+use lab::client::{UPGRADE, accept, path};
 use lab::raw::{Raw, Response};
 use lab::server::{Server, is_other, refuses_to_start};
 
@@ -175,7 +175,16 @@ async fn assert_passes(server: &Server, host: &str, passes: bool) {
     assert!(right(answer.status()), "{}", gets(&answer));
     let own = format!("GET {}?after=0", path(server.name()));
     if server.name() != "websockets" {
-        let answer = ask(server, host, &own, "\r\n").await;
+        let mut client = Raw::connect(server).await;
+        let accept = format!("Accept: {}\r\n", accept(server.name()));
+        client.send(format!("{own} HTTP/1.1\r\nHost: {host}\r\n{accept}\r\n")).await;
+        // A long poll without a cursor is held, by a server that knows none.
+        let may_wait = is_other() && server.name() == "long-polling";
+        if may_wait && !client.any_within(Duration::from_secs(2)).await {
+            assert!(passes, "Host: {host} is held, and not refused");
+            return;
+        }
+        let answer = client.response().await;
         assert!(right(answer.status()), "{}", gets(&answer));
     }
     if !is_other() {
@@ -213,6 +222,9 @@ pub async fn localhost_is_two_addresses(name: &'static str) {
     let refusal = refuses_to_start(name, &[("PORT", &port)]).await;
     let complaint = String::from_utf8_lossy(&refusal.stderr);
     assert!(!refusal.status.success(), "it listens at the other one only");
+    if is_other() {
+        return; // in which words, 3.13 asks
+    }
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
     assert!(complaint.contains(&port), "the port {port} is taken at ::1; it says: {complaint}");
 }

@@ -1,7 +1,7 @@
 //! What only `polling` has on the wire.
 
 use super::basic::{assert_kind, at_once};
-use lab::client::{Answered as _, newest_id, publish};
+use lab::client::{answer, newest_id, publish};
 use lab::{Server, Update, client};
 use reqwest::Response;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub async fn a_browser_is_led_to_the_page(name: &'static str) {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
     let client = client.expect("a client");
     for (accept, to_page) in rows {
-        let asked = client.get(server.url("/")).header("Accept", accept).send().await.answered();
+        let asked = answer(client.get(server.url("/")).header("Accept", accept)).await;
         assert_eq!(asked.status(), if to_page { 307 } else { 200 }, "Accept: {accept}");
         let leads = asked.headers().get("location").and_then(|to| to.to_str().ok());
         assert_eq!(leads, to_page.then_some("html/index.html"), "Accept: {accept}");

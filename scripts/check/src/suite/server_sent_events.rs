@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lab::client::{Answered as _, Client, message, newest_id, path, publish, publish_all};
+use lab::client::{Client, answer, message, newest_id, path, publish, publish_all};
 use lab::server::is_other;
 use lab::time::{late, within};
 use lab::{Server, Update, soon};
@@ -107,13 +107,8 @@ pub async fn the_stream_to_the_byte(name: &'static str) {
     ];
     let mut expected = String::new();
     for (row, fields) in rows {
-        let update: Update = message(&server, row.to_string())
-            .send()
-            .await
-            .answered()
-            .json()
-            .await
-            .expect("an update");
+        let update = answer(message(&server, row.to_string())).await;
+        let update: Update = update.json().await.expect("an update");
         expected += "id: ";
         expected += &update.id.to_string();
         expected += "\n";

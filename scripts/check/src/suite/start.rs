@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, path::PathBuf
 use reqwest::redirect::Policy;
 use tokio::net::TcpStream;
 
-use lab::client::{Answered as _, publish};
+use lab::client::{answer, publish};
 use lab::server::{Server, command, is_other, refuses_to_start};
 
 /// Connections are accepted from then on, and the generator's first line comes after it.
@@ -140,7 +140,7 @@ pub async fn a_plain_get_leads_to_the_page(name: &'static str) {
         assert_eq!(content_type(&response), "text/html; charset=utf-8");
         // A browser may remember where a permanent redirect leads, for whatever is there next.
         let asked = reqwest::Client::builder().redirect(Policy::none()).build();
-        let asked = asked.expect("a client").get(server.url("/")).send().await.answered();
+        let asked = answer(asked.expect("a client").get(server.url("/"))).await;
         assert!([302, 303, 307].contains(&asked.status().as_u16()), "{asked:?}");
         // Behind a proxy the server may stand under a path: so not `/html/…`.
         assert_eq!(asked.headers()["location"], "html/index.html");
@@ -155,7 +155,7 @@ pub async fn from_any_folder(name: &'static str) {
 }
 
 async fn get(server: &Server, path: &str) -> reqwest::Response {
-    reqwest::get(server.url(path)).await.answered()
+    answer(reqwest::Client::new().get(server.url(path))).await
 }
 
 fn content_type(response: &reqwest::Response) -> &str {

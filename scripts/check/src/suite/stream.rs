@@ -48,8 +48,7 @@ impl Stream {
             let id = HeaderValue::from_bytes(id.as_bytes()).expect("it may be sent");
             request.header("Last-Event-ID", id)
         });
-        let response = soon(&format!("an answer to GET {path}"), request.send()).await;
-        let response = client::Answered::answered(response);
+        let response = client::answer(request).await;
         assert_eq!(response.status(), 200, "the status of GET {path}");
         let (read, ended_with_cr) = (Vec::new(), false);
         Stream { response, read, ended_with_cr, has_other_ends: false, is_at_start: true }

@@ -829,8 +829,10 @@ pub async fn silence_for_30_seconds_is_the_end(name: &'static str) {
     });
     let falls_silent = async {
         let mut client = handshaken(&server, "", "").await;
-        let Frame(_, data) =
-            within(Duration::from_secs(30), "a ping", any_frame(&mut client)).await;
+        if !client.any_within(Duration::from_secs(30)).await {
+            return; // a server without pings: 2.22 says so
+        }
+        let Frame(_, data) = any_frame(&mut client).await;
         client.send(frame(PONG, &data)).await;
         let mut last_told = Instant::now();
         while within(Duration::from_secs(50), "the end", client.some_of(64)).await > 0 {

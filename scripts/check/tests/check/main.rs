@@ -6,6 +6,7 @@ mod mistakes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use std::{env, fs, thread};
 
 use lab::client::publish_all;
@@ -275,7 +276,15 @@ fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, 
     if !command.is_empty() {
         check.arg("--").args(command);
     }
-    let output = check.output().map_err(|why| why.to_string())?;
+    let check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let check = check.map_err(|why| why.to_string())?;
+    let status = format!("/proc/{}/status", check.id());
+    let most = thread::spawn(move || most_memory(&status));
+    let output = check.wait_with_output().map_err(|why| why.to_string())?;
+    let most = most.join().map_err(|_| "nobody knows its memory")?;
+    if most > MOST_MEMORY {
+        return Err(format!("{technique} {options:?} {command:?}: the check took {most} KiB"));
+    }
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     let all: Value = serde_json::from_str(&said)
@@ -294,6 +303,21 @@ fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, 
     let needs = needs.filter(|it| it["holds"].is_null());
     let needs = needs.filter_map(|it| it["number"].as_str().map(ToOwned::to_owned)).collect();
     Ok(Said { success: output.status.success(), holds: of(true), fails: of(false), needs })
+}
+
+/// KiB: whatever a server sends without an end, the check holds no more of it than it has to.
+const MOST_MEMORY: u64 = 300 * 1024;
+
+/// How many KiB of memory a process took at most, up to its end. (Where there is no `/proc`, 0.)
+fn most_memory(status: &str) -> u64 {
+    let mut most = 0;
+    while let Ok(status) = fs::read_to_string(status) {
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let Some(now) = line.and_then(|line| line.split_whitespace().next()) else { break };
+        most = now.parse().unwrap_or(most);
+        thread::sleep(Duration::from_millis(50));
+    }
+    most
 }
 
 fn same<T: AsRef<str>>(came: &[T], expected: &[&str]) -> Result<(), String> {

@@ -12,6 +12,7 @@ const MISTAKES = `
   1.2 long-polling: answers with HTML
   1.2 server-sent-events: answers without the text
   1.2 websockets: answers with an id in quotes
+  1.2 polling: confirms without end
   1.3 polling: keeps four and no more
   1.3 server-sent-events: tells the newest one only
   1.3 websockets: tells the first one only
@@ -28,11 +29,13 @@ const MISTAKES = `
   1.7 polling: tells the newest one only
   1.7 polling: takes a second for all
   1.7 polling: tells no array
+  1.7 polling: tells an array without end
   1.8 long-polling: does not wait
   1.8 long-polling: wakes the first one only
   1.8 long-polling: tells all that is kept
   1.8 long-polling: tells no array
   1.8 long-polling: tells each another id
+  1.8 long-polling: refuses a second connection
   1.9 long-polling: says [] after 25 seconds
   1.9 long-polling: says 204 after 10 seconds
   1.9 long-polling: hangs up after 25 seconds
@@ -41,6 +44,9 @@ const MISTAKES = `
   1.10 server-sent-events: has another charset
   1.10 server-sent-events: ends after an event
   1.10 server-sent-events: sends 64 KB at once
+  1.10 server-sent-events: has a line without end
+  1.10 server-sent-events: has an event without end
+  1.10 server-sent-events: has comments without end
   1.11 server-sent-events: has a field date
   1.11 server-sent-events: names each event
   1.11 server-sent-events: has JSON for data
@@ -263,6 +269,15 @@ function json(response, status, value, headers = {}) {
   response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(value));
 }
 
+// For as long as the client reads it, 10 MB in a second.
+async function tellWithoutEnd(response, part) {
+  while (!response.destroyed) {
+    response.write(part.repeat(65_536 / part.length));
+    while (response.writableNeedDrain && !response.destroyed) await sleep(0.005);
+    await sleep(0.006);
+  }
+}
+
 async function confirm(request, response) {
   const parts = [];
   for await (const part of request) parts.push(part);
@@ -272,6 +287,10 @@ async function confirm(request, response) {
   await room();
   const one = publish(update, event);
   hasPublished = true;
+  if (is("confirms without end")) {
+    response.writeHead(201, { "Content-Type": "application/json" });
+    return tellWithoutEnd(response, "[");
+  }
   if (is("answers without the text")) return json(response, 201, { id: one.id });
   if (is("answers with an id in quotes")) return json(response, 201, { ...one, id: String(one.id) });
   if (is("confirms no names")) return json(response, 201, { ...one, event: undefined });
@@ -289,6 +308,10 @@ async function tellNewest(response) {
 const answered = new Map(); // to which cursor what was told, or how far
 async function tellArray(response, cursor, { at, gaps }, headers = {}) {
   if (cursor === undefined && is("takes a second for all")) await sleep(1);
+  if (is("tells an array without end")) {
+    response.writeHead(200, { "Content-Type": "application/json" });
+    return tellWithoutEnd(response, "[");
+  }
   if (is("tells nothing twice") && cursor) at = Math.max(at, answered.get(cursor) ?? 0);
   if (is("tells nothing twice")) answered.set(cursor, count);
   let updates = kept.slice(Math.max(0, at - (count - kept.length)));
@@ -331,6 +354,7 @@ function preferred(prefer = "") {
 }
 
 async function longPoll(request, response, cursor) {
+  if (is("refuses a second connection")) server.close();
   const seconds = preferred(request.headers.prefer);
   const headers = seconds === undefined ? {} : { "Preference-Applied": `wait=${seconds}` };
   if (is("applies another time") && seconds) headers["Preference-Applied"] = `wait=${seconds + 1}`;
@@ -373,6 +397,12 @@ function stream(request, response, cursor) {
   const from = place(cursor);
   const kind = is("says text/plain") ? "text/plain" : "text/event-stream";
   response.writeHead(200, { "Content-Type": is("has another charset") ? `${kind}; charset=latin1` : kind });
+  const endless = {
+    "has a line without end": "data",
+    "has an event without end": "data: x\n",
+    "has comments without end": ": x\n\n",
+  }[MISTAKE];
+  if (endless) return tellWithoutEnd(response, endless);
   const silence = is("says nothing in silence") ? 3600 : is("says something after half a minute") ? 30 : 15;
   const comment = is("has an event for silence") ? "event: silence\ndata: \n\n" : ": keep-alive\n\n";
   const timer = setTimeout(() => write(comment), silence * 1000);
