@@ -16,7 +16,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 steps=(tools format lint build tests doc shell polling long-polling server-sent-events websockets
-    past-one-machine engine)
+    past-one-machine engine frameworks)
 
 format() { cargo fmt --check; }
 lint() { cargo_shown clippy --workspace --all-targets -- -D warnings; }
@@ -30,6 +30,8 @@ long-polling() { scripts/long-polling.sh; }
 server-sent-events() { scripts/server-sent-events.sh; }
 websockets() { scripts/websockets.sh; }
 past-one-machine() { scripts/past-one-machine.sh; }
+# (Level 1 of those that Node runs. Where npm is not, or finds nobody, it says "not tried".)
+frameworks() { scripts/frameworks.sh --level 1 express ws; }
 
 # Runs cargo test with these options. A test that fails beside the others is tried once more, alone: a
 # busy machine is no fault of what is tried. One that passes then is named all the same.
