@@ -44,7 +44,7 @@ pub fn bursts(measured: &Measured) -> String {
     let best = best.map_or(String::new(), |it| {
         let (deliveries, clients) = (about(it.deliveries), count(f64::from(it.clients)));
         format!(
-            "The most was seen by {}: {deliveries} deliveries a second, to {clients} clients.",
+            "The most were {deliveries} deliveries a second, to {clients} clients, with {}.",
             it.name
         )
     });
