@@ -45,7 +45,7 @@ pub async fn measure(plan: &Plan) -> Result<Crowds> {
         }
     }
     plan.progress.finish_and_clear();
-    Ok(Crowds { conditions: report::conditions(plan, 0.0), crowds })
+    Ok(Crowds { conditions: report::conditions(plan, 0.0), kernel: kernel(), crowds })
 }
 
 async fn one(plan: &Plan, variant: Variant, clients: u32) -> Result<Crowd> {
@@ -54,9 +54,7 @@ async fn one(plan: &Plan, variant: Variant, clients: u32) -> Result<Crowd> {
     let server = start_server(plan, variant.server).await?;
     let _ = process::stay_on_core(|core| core != 0);
     let port = server.port();
-    let kernel = kernel();
     let mut running = Running::start(variant, vec![server], &[port], clients).await?;
-    let kernel = kernel.zip(self::kernel()).map(|(before, after)| after.saturating_sub(before));
     let (connecting, connecting_cpu) = running.connecting;
     let mut publisher = Publisher::connect(port).await?;
     let is_polling = variant.server == "polling";
@@ -86,27 +84,19 @@ async fn one(plan: &Plan, variant: Variant, clients: u32) -> Result<Crowd> {
         connecting: connecting.as_secs_f64(),
         connecting_cpu: connecting_cpu.as_secs_f64() * 1e6 / each,
         memory: running.memory,
-        kernel: kernel.map(|bytes| bytes as f64 / each / 2.0), // half is the clients'
         delivery: cpu * 1e6 / each / f64::from(UPDATES),
         latency: running.latency([0.5, 0.99]),
         last: [times[times.len() / 2], times[times.len() - 1]],
     })
 }
 
-/// Bytes that the kernel holds for TCP: the objects of which each socket has one (`/proc/slabinfo`,
-/// which root may read), and the buffers of all sockets (`mem` of `/proc/net/sockstat`, in pages of
-/// mostly 4,096 bytes). Linux only.
-fn kernel() -> Option<u64> {
+/// Bytes of the kernel's objects for one socket (`/proc/slabinfo`, which root may read). Linux only. How
+/// many of them there are, it does not say at once: it keeps some for later.
+fn kernel() -> Option<f64> {
     let slabs = fs::read_to_string("/proc/slabinfo").ok()?;
-    let mut bytes = 0;
-    for line in slabs.lines() {
-        let mut words = line.split_whitespace();
-        if words.next().is_some_and(|name| OBJECTS.contains(&name)) {
-            let numbers: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
-            bytes += numbers.first()? * numbers.get(2)?;
-        }
-    }
-    let sockets = fs::read_to_string("/proc/net/sockstat").ok()?;
-    let pages = sockets.lines().find(|line| line.starts_with("TCP:"))?.split_once(" mem ")?.1;
-    Some(bytes + pages.trim().parse::<u64>().ok()? * 4096)
+    let size = |name| {
+        let mut lines = slabs.lines().map(str::split_whitespace);
+        lines.find(|words| words.clone().next() == Some(name))?.nth(3)?.parse::<f64>().ok()
+    };
+    OBJECTS.into_iter().map(size).sum()
 }

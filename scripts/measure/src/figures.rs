@@ -190,6 +190,8 @@ pub struct Burst {
 #[derive(Serialize, Deserialize)]
 pub struct Crowds {
     pub conditions: Conditions,
+    /// Bytes of the kernel's objects for one socket, where it tells them.
+    pub kernel: Option<f64>,
     pub crowds: Vec<Crowd>,
 }
 
@@ -201,9 +203,8 @@ pub struct Crowd {
     /// Seconds until all were connected, and microseconds of the server's for each.
     pub connecting: f64,
     pub connecting_cpu: f64,
-    /// Resident bytes of the server for each client that waits, and the kernel's, where it tells them.
+    /// Resident bytes of the server for each client that waits.
     pub memory: f64,
-    pub kernel: Option<f64>,
     /// Microseconds of the server's for a delivery.
     pub delivery: f64,
     /// p50 and p99 of a delivery, and of the last one of an update p50 and the longest, in milliseconds.

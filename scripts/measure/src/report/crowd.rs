@@ -9,10 +9,6 @@ use crate::figures::{Crowd, Crowds};
 /// Costs that differ by so many times at the most are flat.
 const FLAT: f64 = 1.15;
 
-/// What is counted of the kernel's memory.
-const KERNEL: &str = " *The kernel's* are the objects of a socket (`TCP`, `sock_inode_cache` and `filp` of \
-    `/proc/slabinfo`) and its buffers, at the server's end.";
-
 /// A column for each number of clients, a part for each technique.
 pub fn crowds(measured: &Crowds) -> String {
     let mut clients: Vec<u32> = measured.crowds.iter().map(|it| it.clients).collect();
@@ -20,10 +16,9 @@ pub fn crowds(measured: &Crowds) -> String {
     clients.dedup();
     let names = unique(measured.crowds.iter().map(|it| &it.name));
     let kilobytes = |bytes: f64| format!("{} KB", figure(bytes / 1e3));
-    let figures: [(&str, Cell<Crowd>); 7] = [
+    let figures: [(&str, Cell<Crowd>); 6] = [
         ("server CPU of a delivery", &|it| format!("{} µs", figure(it.delivery))),
         ("server memory per idle client", &|it| kilobytes(it.memory)),
-        ("and the kernel's", &|it| it.kernel.map_or("?".into(), kilobytes)),
         ("server CPU to connect one", &|it| format!("{} µs", about(it.connecting_cpu))),
         ("until all are connected", &|it| milliseconds(it.connecting * 1e3)),
         ("a delivery takes, p50, p99", &|it| it.latency.map(milliseconds).join(", ")),
@@ -35,11 +30,8 @@ pub fn crowds(measured: &Crowds) -> String {
         measured.crowds.iter().find(|it| it.name == name && it.clients == clients)
     };
     let mut labels = Vec::new();
-    let is_known = |what: &str| {
-        !what.contains("kernel") || measured.crowds.iter().any(|it| it.kernel.is_some())
-    };
     for name in &names {
-        for (what, cell) in figures.into_iter().filter(|(what, _)| is_known(what)) {
+        for (what, cell) in figures {
             let cell = |clients: &u32| find(name, *clients).map_or(String::new(), cell);
             labels.push((format!("{name}: {what}"), clients.iter().map(cell).collect()));
         }
@@ -73,7 +65,13 @@ pub fn crowds(measured: &Crowds) -> String {
                 .join(", ")
         ),
     };
-    let kernel = if is_known("kernel") { KERNEL } else { "" };
+    let kernel = measured.kernel.map_or(String::new(), |bytes| {
+        format!(
+            " The kernel's memory for a socket comes on top: {}, at each end (an object of `TCP`, \
+             `sock_inode_cache` and `filp` of `/proc/slabinfo`), and what is on its way.",
+            kilobytes(bytes)
+        )
+    });
     format!(
         "{flat}{other}\n\n{}\n{}\n",
         markdown(&head, &lines),
