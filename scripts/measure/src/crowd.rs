@@ -45,7 +45,7 @@ pub async fn measure(plan: &Plan) -> Result<Crowds> {
         }
     }
     plan.progress.finish_and_clear();
-    Ok(Crowds { conditions: report::conditions(plan, 0.0), kernel: kernel(), crowds })
+    Ok(Crowds { conditions: report::conditions(plan, 0.0), kernel: kernel(), points: crowds })
 }
 
 async fn one(plan: &Plan, variant: Variant, clients: u32) -> Result<Crowd> {

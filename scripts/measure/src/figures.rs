@@ -192,7 +192,7 @@ pub struct Crowds {
     pub conditions: Conditions,
     /// Bytes of the kernel's objects for one socket, where it tells them.
     pub kernel: Option<f64>,
-    pub crowds: Vec<Crowd>,
+    pub points: Vec<Crowd>,
 }
 
 /// One technique with so many clients at one server on one core.

@@ -161,13 +161,13 @@ fn distance(area: &Area, distances: &[Distance]) -> Drawn {
 /// What a delivery costs over the number of clients.
 pub fn crowds(measured: &Crowds) -> Result<String> {
     let of = |name: &str| {
-        let own = measured.crowds.iter().filter(|it| it.name == name);
+        let own = measured.points.iter().filter(|it| it.name == name);
         let mut own: Vec<_> =
             own.map(|it| (f64::from(it.clients).log10(), it.delivery.log10())).collect();
         own.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         own
     };
-    let names = unique(measured.crowds.iter().map(|it| &it.name));
+    let names = unique(measured.points.iter().map(|it| &it.name));
     let line = |name: &&str| {
         let (name, points, bars) = ((*name).to_owned(), of(name), Vec::new());
         Line { colour: colour(&name), width: width(&name), name, points, bars }

@@ -11,10 +11,10 @@ const FLAT: f64 = 1.15;
 
 /// A column for each number of clients, a part for each technique.
 pub fn crowds(measured: &Crowds) -> String {
-    let mut clients: Vec<u32> = measured.crowds.iter().map(|it| it.clients).collect();
+    let mut clients: Vec<u32> = measured.points.iter().map(|it| it.clients).collect();
     clients.sort_unstable();
     clients.dedup();
-    let names = unique(measured.crowds.iter().map(|it| &it.name));
+    let names = unique(measured.points.iter().map(|it| &it.name));
     let kilobytes = |bytes: f64| format!("{} KB", figure(bytes / 1e3));
     let figures: [(&str, Cell<Crowd>); 6] = [
         ("server CPU of a delivery", &|it| format!("{} µs", figure(it.delivery))),
@@ -27,7 +27,7 @@ pub fn crowds(measured: &Crowds) -> String {
     let mut head = vec!["so many clients".to_owned()];
     head.extend(clients.iter().map(|clients| count(f64::from(*clients))));
     let find = |name: &str, clients: u32| {
-        measured.crowds.iter().find(|it| it.name == name && it.clients == clients)
+        measured.points.iter().find(|it| it.name == name && it.clients == clients)
     };
     let mut labels = Vec::new();
     for name in &names {
@@ -38,33 +38,23 @@ pub fn crowds(measured: &Crowds) -> String {
     }
     let lines: Vec<_> =
         labels.iter().map(|(name, cells): &(_, Vec<_>)| (&**name, cells.clone())).collect();
-    // How many times as much the dearest number of clients costs as the cheapest.
-    let growth: Vec<_> = names
-        .iter()
-        .filter_map(|name| {
-            let all = measured.crowds.iter().filter(|it| it.name == **name).map(|it| it.delivery);
-            Some((*name, all.clone().reduce(f64::max)? / all.reduce(f64::min)?))
-        })
-        .collect();
-    let (flat, other): (Vec<_>, Vec<_>) = growth.into_iter().partition(|(_, times)| *times <= FLAT);
-    let flat = match &flat[..] {
-        [] => String::new(),
-        all => format!(
-            "A delivery costs the same within {:.0} %, however many clients there are, with {}. ",
-            (FLAT - 1.0) * 100.0,
-            all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" and ")
-        ),
-    };
-    let other = match &other[..] {
-        [] => String::new(),
-        all => format!(
-            "The dearest number of clients costs more than the cheapest: {}.",
-            all.iter()
-                .map(|(name, times)| format!("{times:.1} times as much with {name}"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
-    };
+    // How many times as much a delivery costs with the most clients as with the fewest.
+    let growth = names.iter().filter_map(|name| {
+        let of = |clients: Option<&u32>| Some(find(name, *clients?)?.delivery);
+        Some((*name, of(clients.last())? / of(clients.first())?))
+    });
+    let (flat, other): (Vec<_>, Vec<_>) =
+        growth.partition(|(_, times)| (1.0 / FLAT..=FLAT).contains(times));
+    let mut parts = Vec::new();
+    if !flat.is_empty() {
+        let names: Vec<_> = flat.into_iter().map(|(name, _)| name).collect();
+        let within = (FLAT - 1.0) * 100.0;
+        parts.push(format!("the same within {within:.0} % with {}", names.join(" and ")));
+    }
+    parts.extend(other.iter().map(|(name, times)| format!("{times:.1} times as much with {name}")));
+    let [fewest, most] = [clients.first(), clients.last()]
+        .map(|it| it.map_or(String::new(), |it| count(f64::from(*it))));
+    let words = parts.join("; ");
     let kernel = measured.kernel.map_or(String::new(), |bytes| {
         format!(
             " The kernel's memory for a socket comes on top: {}, at each end (an object of `TCP`, \
@@ -73,7 +63,7 @@ pub fn crowds(measured: &Crowds) -> String {
         )
     });
     format!(
-        "{flat}{other}\n\n{}\n{}\n",
+        "With {most} clients a delivery costs, beside {fewest}: {words}.\n\n{}\n{}\n",
         markdown(&head, &lines),
         said(
             &measured.conditions,
