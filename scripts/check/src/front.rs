@@ -1,14 +1,13 @@
 //! A page of ours before anybody's server: one origin for both, so that a browser's rules for other
 //! sites are not in the way.
 //!
-//! What begins with `/html/` or `/public/` comes from this checkout; every other request goes to the
-//! server as it is, and what comes back as well. One connection carries one request: where the next
+//! What begins with `/html/` or `/public/` is in this program, so that it needs no checkout; every other
+//! request goes to the server as it is, and what comes back as well. One connection carries one request: where the next
 //! one belongs is not known before it comes.
 
-use std::path::{Path, PathBuf};
 use std::{io, net::SocketAddr};
 
-use tokio::fs;
+use include_dir::{Dir, File, include_dir};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -16,6 +15,16 @@ use lab::client::open_socket;
 
 /// The longest head of a request.
 const HEAD: usize = 64 * 1024;
+
+/// What all pages share.
+static PUBLIC: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../public");
+/// Each technique's own, in the order of [`lab::SERVERS`].
+static PAGES: [Dir; 4] = [
+    include_dir!("$CARGO_MANIFEST_DIR/../../polling/public"),
+    include_dir!("$CARGO_MANIFEST_DIR/../../long-polling/public"),
+    include_dir!("$CARGO_MANIFEST_DIR/../../server-sent-events/public"),
+    include_dir!("$CARGO_MANIFEST_DIR/../../websockets/public"),
+];
 
 /// Serves the technique's page at this listener, with the server behind it.
 ///
@@ -61,18 +70,13 @@ async fn answer(
     let head = String::from_utf8_lossy(&read[..end]).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default();
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    if let Some(file) = file(technique, path) {
-        let (status, body) = match fs::read(&file).await {
-            Ok(page) if is_bare && path.starts_with("/html/") => ("200 OK", bare(&page).into()),
-            Ok(body) => ("200 OK", body),
-            Err(_) => ("404 Not Found", b"there is no such file\n".to_vec()),
-        };
-        let kind = match file.extension().and_then(|extension| extension.to_str()) {
-            Some("html") => "text/html; charset=utf-8",
-            Some("js") => "text/javascript; charset=utf-8",
-            Some("css") => "text/css; charset=utf-8",
-            Some("svg") => "image/svg+xml",
-            _ => "application/octet-stream",
+    if path.starts_with("/html/") || path.starts_with("/public/") {
+        let (status, kind, body) = match file(technique, path) {
+            Some(page) if is_bare && path.starts_with("/html/") => {
+                ("200 OK", kind(path), bare(page.contents()).into())
+            }
+            Some(file) => ("200 OK", kind(path), file.contents().to_vec()),
+            None => ("404 Not Found", "text/plain", b"there is no such file\n".to_vec()),
         };
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
@@ -101,17 +105,23 @@ fn bare(page: &[u8]) -> String {
     BARE.iter().fold(page, |page, (part, instead)| page.replace(part, instead))
 }
 
-/// The file that a path names, if it is one of ours; never one outside of their folders.
-fn file(technique: &str, path: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = match path.split('/').nth(1)? {
-        "html" => root.join(technique).join("public"),
-        "public" => root,
-        _ => return None,
-    };
-    let is_plain =
-        |part: &str| !part.is_empty() && part != ".." && !part.contains(['\\', '%', '\0']);
-    path[1..].split('/').all(is_plain).then(|| folder.join(&path[1..]))
+/// The file that a path names.
+fn file(technique: &str, path: &str) -> Option<&'static File<'static>> {
+    if let Some(path) = path.strip_prefix("/public/") {
+        return PUBLIC.get_file(path);
+    }
+    let at = lab::SERVERS.iter().position(|name| *name == technique)?;
+    PAGES[at].get_file(path.strip_prefix('/')?)
+}
+
+fn kind(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
 }
 
 #[cfg(test)]
@@ -121,18 +131,20 @@ mod tests {
     #[test]
     fn what_is_another_way_stands_in_the_page_once() {
         let page = file("websockets", "/html/index.html").expect("it is ours");
-        let page = std::fs::read_to_string(page).expect("it is there");
+        let page = page.contents_utf8().expect("it is text");
         for (part, _) in BARE {
             assert_eq!(page.matches(part).count(), 1, "{part}");
         }
     }
 
     #[test]
-    fn no_path_leads_out_of_the_folders() {
-        for path in
-            ["/", "/src/main.rs", "/html/../src/main.rs", "/public/%2e%2e/Cargo.toml", "/html//x"]
+    fn a_path_names_a_file_of_ours_or_none() {
+        for path in ["/html/index.html", "/public/page/page.css", "/public/client/connection.js"] {
+            assert!(file("polling", path).is_some(), "{path}");
+        }
+        for path in ["/", "/src/main.rs", "/html/../src/main.rs", "/public/../Cargo.toml", "/html"]
         {
-            assert_eq!(file("polling", path), None, "{path}");
+            assert!(file("polling", path).is_none(), "{path}");
         }
     }
 }
