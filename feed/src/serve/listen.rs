@@ -5,6 +5,8 @@ use std::io::{
     self, ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable, ErrorKind::PermissionDenied,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
@@ -53,7 +55,7 @@ pub fn tune(connection: &TcpStream) {
     #[cfg(target_os = "linux")]
     {
         let socket = SockRef::from(connection);
-        let _ = socket.set_tcp_user_timeout(Some(std::time::Duration::from_secs(30)));
+        let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(30)));
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }
 }
