@@ -167,7 +167,6 @@ class Line {
 
   // The connection works: what was asked for has come.
   works() {
-    if (this.cut.aborted) return;
     this.#clear();
     this.#hasWorked();
   }

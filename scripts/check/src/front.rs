@@ -2,8 +2,8 @@
 //! sites are not in the way.
 //!
 //! What begins with `/html/` or `/public/` is in this program, so that it needs no checkout; every other
-//! request goes to the server as it is, and what comes back as well. One connection carries one request: where the next
-//! one belongs is not known before it comes.
+//! request goes to the server as it is, and what comes back as well. One connection carries one
+//! request: where the next one belongs is not known before it comes.
 
 use std::{io, net::SocketAddr};
 

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::time::Instant;
 
 /// Which part of all processors' time other programs may take, or another machine, before a round
 /// counts as disturbed.
@@ -27,7 +26,6 @@ impl Load {
 
 /// A look at the clocks.
 pub struct Look {
-    at: Instant,
     /// Ticks: all that there were, those in which a program ran, those of this program and its
     /// children, and those that another machine took.
     ticks: Option<[u64; 4]>,
@@ -35,16 +33,19 @@ pub struct Look {
 
 impl Look {
     pub fn now() -> Look {
-        Look { at: Instant::now(), ticks: ticks() }
+        Look { ticks: ticks() }
+    }
+
+    /// How far each has gone on since then.
+    fn since(&self) -> Option<[u64; 4]> {
+        let (then, now) = (self.ticks?, ticks()?);
+        Some([0, 1, 2, 3].map(|index: usize| now[index].saturating_sub(then[index])))
     }
 
     /// What happened since then.
     pub fn load(&self) -> Load {
-        let now = Look::now();
-        let (Some(then), Some(ticks)) = (self.ticks, now.ticks) else { return Load::default() };
-        let [all, busy, own, stolen] =
-            [0, 1, 2, 3].map(|index: usize| ticks[index].saturating_sub(then[index]));
-        if all < TICKS || now.at == self.at {
+        let Some([all, busy, own, stolen]) = self.since() else { return Load::default() };
+        if all < TICKS {
             return Load::default();
         }
         let part = |ticks: u64| ticks as f64 / all as f64;
@@ -96,9 +97,7 @@ mod tests {
 
     /// Waits until the clocks have gone on so far, as it is judged.
     fn until(look: &Look, is_enough: impl Fn([u64; 4]) -> bool) {
-        let ticks =
-            || Some([0, 1, 2, 3].map(|it: usize| ticks().unwrap()[it] - look.ticks.unwrap()[it]));
-        while !is_enough(ticks().expect("Linux tells it")) {
+        while !is_enough(look.since().expect("Linux tells it")) {
             std::thread::sleep(Duration::from_millis(20));
         }
     }

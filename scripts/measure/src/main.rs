@@ -52,25 +52,13 @@ fn main() -> Result<()> {
     }
     if options.redis {
         let measured = LocalSet::new().block_on(&runtime, engine::measure(&options, &plan))?;
-        show(&calculation::engine(&measured));
-        let json = serde_json::to_string_pretty(&measured)? + "\n";
-        options.json.as_ref().map(|path| write(path, &json)).transpose()?;
-        if options.readme {
-            write(&root().join(ENGINE), &json)?;
-            into_page(&report::ENGINE, &calculation::engine(&measured))?;
-        }
-        return Ok(());
+        let text = calculation::engine(&measured);
+        return tell(&options, &text, &measured, ENGINE, || into_page(&report::ENGINE, &text));
     }
     if !plan.crowds.is_empty() {
         let measured = LocalSet::new().block_on(&runtime, crowd::measure(&plan))?;
-        show(&report::crowds(&measured));
-        let json = serde_json::to_string_pretty(&measured)? + "\n";
-        options.json.as_ref().map(|path| write(path, &json)).transpose()?;
-        if options.readme {
-            write(&root().join(CROWDS), &json)?;
-            write_crowds(&measured)?;
-        }
-        return Ok(());
+        let text = report::crowds(&measured);
+        return tell(&options, &text, &measured, CROWDS, || write_crowds(&measured));
     }
     if options.again {
         write_crowds(&kept(CROWDS)?)?;
@@ -79,23 +67,32 @@ fn main() -> Result<()> {
     }
     let measured = LocalSet::new().block_on(&runtime, measure(&plan))?;
     plan.progress.finish_and_clear();
-    show(&report::all(&measured));
-    let json = serde_json::to_string_pretty(&measured)? + "\n";
-    options.json.as_ref().map(|path| write(path, &json)).transpose()?;
+    let text = report::all(&measured);
+    tell(&options, &text, &measured, MEASURED, || write_pages(&measured))?;
     options.svg.as_ref().map(|folder| draw(&measured, folder)).transpose()?;
-    if options.readme {
-        write(&root().join(MEASURED), &json)?;
-        write_pages(&measured)?;
-    }
     let wrong: u64 = measured.rows.iter().map(|row| row.lost + row.twice).sum();
     ensure!(wrong == 0, "{wrong} updates were lost or came twice: see the table");
     Ok(())
 }
 
-/// Shows it on a terminal as a terminal shows it best; to a file or a pipe it goes as it is.
-fn show(text: &str) {
+/// Shows what was measured, and writes it where that is asked for. (On a terminal as a terminal shows it
+/// best; to a file or a pipe it goes as it is.)
+fn tell(
+    options: &Options,
+    text: &str,
+    measured: &impl serde::Serialize,
+    kept: &str,
+    write_pages: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let is_terminal = std::io::stdout().is_terminal();
     println!("{}", if is_terminal { report::text::plain(text) } else { text.to_owned() });
+    let json = serde_json::to_string_pretty(measured)? + "\n";
+    options.json.as_ref().map(|path| write(path, &json)).transpose()?;
+    if options.readme {
+        write(&root().join(kept), &json)?;
+        write_pages()?;
+    }
+    Ok(())
 }
 
 fn root() -> PathBuf {

@@ -1,5 +1,8 @@
 //! Figures and tables as text, in Markdown and for a terminal.
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
 /// How wide a paragraph is on a terminal.
 const WIDTH: usize = 100;
 
@@ -20,7 +23,8 @@ pub fn markdown(head: &[String], lines: &[(&str, Vec<String>)]) -> String {
 pub fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut table: Vec<Vec<&str>> = Vec::new();
-    for line in markdown.lines().chain([""]) {
+    let marks = markdown.replace(['*', '`'], "");
+    for line in marks.lines().chain([""]) {
         if line.starts_with('|') {
             table.push(line.trim_matches('|').split('|').map(str::trim).collect());
             continue;
@@ -28,72 +32,22 @@ pub fn plain(markdown: &str) -> String {
         if !table.is_empty() {
             text += &columns(&std::mem::take(&mut table));
         }
-        let mut width = 0;
-        for word in line.replace(['*', '`'], "").split(' ') {
-            if width > 0 && width + 1 + word.chars().count() > WIDTH {
-                text.push('\n');
-                width = 0;
-            }
-            if width > 0 {
-                text.push(' ');
-            }
-            text += word;
-            width += 1 + word.chars().count();
-        }
+        text += &textwrap::fill(line, WIDTH);
         text.push('\n');
     }
     text
 }
 
-/// The lines of a table, of which the second is a rule in Markdown. A heading takes several lines where
-/// it is longer than what stands below it.
-fn columns(table: &[Vec<&str>]) -> String {
-    let (head, lines) = (&table[0], table.get(2..).unwrap_or_default());
-    let long = |text: &str| text.chars().count();
-    let words = |head: &str| -> Vec<String> {
-        head.replace(['*', '`'], "").split_inclusive([' ', '-']).map(str::to_owned).collect()
-    };
-    let widths: Vec<usize> = (0..head.len())
-        .map(|column| {
-            let words = words(head[column]);
-            let cells = lines.iter().map(|line| long(line.get(column).unwrap_or(&"")));
-            cells.chain(words.iter().map(|word| long(word.trim_end()))).max().unwrap_or_default()
-        })
-        .collect();
-    let stacked: Vec<Vec<String>> = (0..head.len())
-        .map(|column| {
-            let mut stack = vec![String::new()];
-            for word in words(head[column]) {
-                let last = stack.last_mut().expect("there is one");
-                if long(last) + long(word.trim_end()) <= widths[column] {
-                    last.push_str(&word);
-                } else {
-                    stack.push(word);
-                }
-            }
-            stack
-        })
-        .collect();
-    let height = stacked.iter().map(Vec::len).max().unwrap_or_default();
-    let heads = (0..height).map(|line| {
-        let cell = |stack: &Vec<String>| {
-            let above = height - stack.len();
-            line.checked_sub(above).map_or(String::new(), |line| stack[line].trim().to_owned())
-        };
-        stacked.iter().map(cell).collect::<Vec<_>>()
-    });
-    let lines = lines.iter().map(|line| line.iter().map(ToString::to_string).collect());
-    let mut text = String::new();
-    for line in heads.chain(lines) {
-        for (column, cell) in line.iter().enumerate() {
-            let pad = " ".repeat(widths[column].saturating_sub(long(cell)));
-            let parts = if column == 0 { ["", cell, &pad] } else { ["  ", &pad, cell] };
-            text.extend(parts);
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
+/// The lines of a table, of which the second is a rule in Markdown. Its heads take several lines.
+fn columns(lines: &[Vec<&str>]) -> String {
+    let mut table = Table::new();
+    let heads = lines[0].iter().enumerate();
+    let heads = heads.map(|(at, head)| textwrap::fill(head, if at == 0 { 44 } else { 12 }));
+    table.load_preset(NOTHING).set_header(heads).add_rows(&lines[2..]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
-    text
+    table.trim_fmt() + "\n"
 }
 
 /// Each once, in their order.
@@ -180,8 +134,8 @@ mod tests {
             ],
         );
         let seen = plain(&format!("{table}\n*p50*: `half`"));
-        let expected = "       polling\n       every 5    the\n             s  ideal\n\
-                        bytes       21      0\ntime    2.50 s\n\np50: half\n\n";
+        let expected = "          polling  the ideal\n        every 5 s\n bytes         21          0\n \
+                        time      2.50 s\n\np50: half\n\n";
         assert_eq!(seen, expected);
     }
 
