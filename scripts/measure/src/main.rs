@@ -30,9 +30,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use lab::Server;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::LocalSet;
 
-use figures::{Crowds, Measured, Row, Variant, median};
+use figures::{Crowds, Engine, Measured, Row, Variant, median};
 use plan::{Options, Plan, allow_open_files, begin};
 use running::{Running, Watched, evenly};
 
@@ -52,23 +53,18 @@ fn main() -> Result<()> {
     }
     if options.redis {
         let measured = LocalSet::new().block_on(&runtime, engine::measure(&options, &plan))?;
-        let text = calculation::engine(&measured);
-        return tell(&options, &text, &measured, ENGINE, || into_page(&report::ENGINE, &text));
+        return tell(&options, &measured);
     }
     if !plan.crowds.is_empty() {
         let measured = LocalSet::new().block_on(&runtime, crowd::measure(&plan))?;
-        let text = report::crowds(&measured);
-        return tell(&options, &text, &measured, CROWDS, || write_crowds(&measured));
+        return tell(&options, &measured);
     }
     if options.again {
-        write_crowds(&kept(CROWDS)?)?;
-        write_pages(&kept(MEASURED)?)?;
-        return into_page(&report::ENGINE, &calculation::engine(&kept(ENGINE)?));
+        return kept_pages()?.into_iter().try_for_each(|page| page.write());
     }
     let measured = LocalSet::new().block_on(&runtime, measure(&plan))?;
     plan.progress.finish_and_clear();
-    let text = report::all(&measured);
-    tell(&options, &text, &measured, MEASURED, || write_pages(&measured))?;
+    tell(&options, &measured)?;
     options.svg.as_ref().map(|folder| draw(&measured, folder)).transpose()?;
     let wrong: u64 = measured.rows.iter().map(|row| row.lost + row.twice).sum();
     ensure!(wrong == 0, "{wrong} updates were lost or came twice: see the table");
@@ -77,26 +73,24 @@ fn main() -> Result<()> {
 
 /// Shows what was measured, and writes it where that is asked for. (On a terminal as a terminal shows it
 /// best; to a file or a pipe it goes as it is.)
-fn tell(
-    options: &Options,
-    text: &str,
-    measured: &impl serde::Serialize,
-    kept: &str,
-    write_pages: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    let is_terminal = std::io::stdout().is_terminal();
-    println!("{}", if is_terminal { report::text::plain(text) } else { text.to_owned() });
+fn tell<Figures: Kept>(options: &Options, measured: &Figures) -> Result<()> {
+    let (text, is_terminal) = (measured.text(), std::io::stdout().is_terminal());
+    println!("{}", if is_terminal { report::text::plain(&text) } else { text });
     let json = serde_json::to_string_pretty(measured)? + "\n";
     options.json.as_ref().map(|path| write(path, &json)).transpose()?;
     if options.readme {
-        write(&root().join(kept), &json)?;
-        write_pages()?;
+        write(&pictures().join(Figures::FILE), &json)?;
+        measured.pages()?.iter().try_for_each(Page::write)?;
     }
     Ok(())
 }
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn pictures() -> PathBuf {
+    root().join("scripts/pictures")
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -107,32 +101,95 @@ fn draw(measured: &Measured, folder: &Path) -> Result<()> {
     picture::all(measured).into_iter().try_for_each(|(name, svg)| write(&folder.join(name), &svg?))
 }
 
-fn write_pages(measured: &Measured) -> Result<()> {
-    draw(measured, &root().join("scripts/pictures"))?;
-    into_page(&report::COSTS, &report::costs(measured).context("it is incomplete")?)?;
-    into_page(&report::FRONT, &report::front(measured).context("it is incomplete")?)
+/// Figures that are kept in `scripts/pictures`, and what is made from them.
+trait Kept: Serialize + DeserializeOwned {
+    const FILE: &str;
+
+    /// For a terminal.
+    fn text(&self) -> String;
+    fn pages(&self) -> Result<Vec<Page>>;
+
+    fn read() -> Result<Self> {
+        let json = std::fs::read_to_string(pictures().join(Self::FILE));
+        let json = json.with_context(|| format!("{} can't be read", Self::FILE))?;
+        Ok(serde_json::from_str(&json)?)
+    }
 }
 
-fn write_crowds(measured: &Crowds) -> Result<()> {
-    write(&root().join("scripts/pictures/clients.svg"), &picture::crowds(measured)?)?;
-    into_page(&report::CLIENTS, &report::crowds(measured))
+/// What is made from figures: a part of a page, or a picture.
+enum Page {
+    Part(report::Part, String),
+    Picture(&'static str, String),
 }
 
-fn into_page(part: &report::Part, text: &str) -> Result<()> {
-    let path = root().join(part.page);
-    let page = std::fs::read_to_string(&path)?;
-    write(&path, &part.put_into(text, &page)?)
+impl Page {
+    fn path(&self) -> PathBuf {
+        match self {
+            Page::Part(part, _) => root().join(part.page),
+            Page::Picture(name, _) => pictures().join(name),
+        }
+    }
+
+    /// The whole file.
+    fn file(&self) -> Result<String> {
+        match self {
+            Page::Part(part, text) => part.put_into(text, &std::fs::read_to_string(self.path())?),
+            Page::Picture(_, svg) => Ok(svg.clone()),
+        }
+    }
+
+    fn write(&self) -> Result<()> {
+        write(&self.path(), &self.file()?)
+    }
 }
 
-/// The figures that are kept: what each technique costs, many clients, and an engine.
-const MEASURED: &str = "scripts/pictures/measured.json";
-const CROWDS: &str = "scripts/pictures/clients.json";
-const ENGINE: &str = "scripts/pictures/engine.json";
+impl Kept for Measured {
+    const FILE: &str = "measured.json";
 
-fn kept<Figures: serde::de::DeserializeOwned>(file: &str) -> Result<Figures> {
-    let json = std::fs::read_to_string(root().join(file));
-    let json = json.with_context(|| format!("{file} can't be read"))?;
-    Ok(serde_json::from_str(&json)?)
+    fn text(&self) -> String {
+        report::all(self)
+    }
+
+    fn pages(&self) -> Result<Vec<Page>> {
+        let pictures = picture::all(self).into_iter();
+        let pictures = pictures.map(|(name, svg)| Ok(Page::Picture(name, svg?)));
+        let parts = [(report::COSTS, report::costs(self)), (report::FRONT, report::front(self))];
+        let parts = parts
+            .into_iter()
+            .map(|(part, text)| Ok(Page::Part(part, text.context("it is incomplete")?)));
+        pictures.chain(parts).collect()
+    }
+}
+
+impl Kept for Crowds {
+    const FILE: &str = "clients.json";
+
+    fn text(&self) -> String {
+        report::crowds(self)
+    }
+
+    fn pages(&self) -> Result<Vec<Page>> {
+        let picture = Page::Picture("clients.svg", picture::crowds(self)?);
+        Ok(vec![picture, Page::Part(report::CLIENTS, self.text())])
+    }
+}
+
+impl Kept for Engine {
+    const FILE: &str = "engine.json";
+
+    fn text(&self) -> String {
+        calculation::engine(self)
+    }
+
+    fn pages(&self) -> Result<Vec<Page>> {
+        Ok(vec![Page::Part(report::ENGINE, self.text())])
+    }
+}
+
+/// All that is made from the figures that are kept.
+fn kept_pages() -> Result<Vec<Page>> {
+    let all = [Measured::read()?.pages()?, Crowds::read()?.pages()?, Engine::read()?.pages()?];
+    Ok(all.into_iter().flatten().collect())
 }
 
 /// Starts a server: ours, or the one that takes its place.
@@ -218,33 +275,13 @@ mod tests {
     use super::*;
     use figures::{Point, Seen, What};
 
-    fn kept() -> Measured {
-        super::kept(MEASURED).expect("scripts/measure.sh --readme has written it")
-    }
-
     /// Tables, sentences and pictures are those of the figures that are kept.
     #[test]
     fn the_pages_say_what_was_measured() {
-        let measured = kept();
-        let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("it is there");
-        let engine = super::kept(ENGINE).expect("--redis --readme has written it");
-        let crowds = super::kept(CROWDS).expect("--clients … --readme has written it");
-        for (part, text) in [
-            (report::COSTS, report::costs(&measured).expect("it is complete")),
-            (report::FRONT, report::front(&measured).expect("it is complete")),
-            (report::CLIENTS, report::crowds(&crowds)),
-            (report::ENGINE, calculation::engine(&engine)),
-        ] {
-            let page = read(part.page);
-            let again = part.put_into(&text, &page).expect("it has markers");
-            assert!(page == again, "{}: scripts/measure.sh --again writes it", part.page);
-        }
-        let clients = [("clients.svg", picture::crowds(&crowds))];
-        for (name, svg) in picture::all(&measured).into_iter().chain(clients) {
-            assert!(
-                read(&format!("scripts/pictures/{name}")) == svg.expect("it can be drawn"),
-                "{name}"
-            );
+        for page in kept_pages().expect("--readme has written the figures") {
+            let is = std::fs::read_to_string(page.path()).expect("it is there");
+            let again = page.file().expect("it has markers");
+            assert!(is == again, "{:?}: scripts/measure.sh --again writes it", page.path());
         }
     }
 
