@@ -1,13 +1,13 @@
 //! A server's real binary on a free port: what it prints, what it holds, how it ends.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Write as _;
+use std::net::{TcpListener, UdpSocket};
 use std::panic::panic_any;
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::{env, fs, net::TcpListener, path::PathBuf, time::Duration};
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{self, Signal};
@@ -465,9 +465,9 @@ async fn accepts(host: &str, port: u16) -> Option<&'static str> {
     is_there("::1").await.then_some(V6)
 }
 
-/// The ports that this process has taken for servers. Each is a file's lock: servers are tried side
-/// by side, also by several checks, and one may take a while until it listens.
-static PORTS: Mutex<Vec<File>> = Mutex::new(Vec::new());
+/// The ports that this process has taken for servers: each is bound for UDP, which no server uses.
+/// Servers are tried side by side, also by several checks, and one may take a while until it listens.
+static PORTS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
 
 /// A port that is free, below those that the system takes for connections (RFC 6335 §6).
 fn free_port() -> u16 {
@@ -475,9 +475,8 @@ fn free_port() -> u16 {
     let is_free =
         |port: &u16| ["::", "0.0.0.0"].iter().any(|any| TcpListener::bind((*any, *port)).is_ok());
     let is_ours = |port: &u16| {
-        let file = File::create(env::temp_dir().join(format!("check-port-{port}"))).ok();
-        let file = file.filter(|file| file.try_lock().is_ok());
-        file.map(|file| PORTS.lock().unwrap_or_else(PoisonError::into_inner).push(file)).is_some()
+        let taken = UdpSocket::bind(("127.0.0.1", *port));
+        taken.map(|it| PORTS.lock().unwrap_or_else(PoisonError::into_inner).push(it)).is_ok()
     };
     let port = (0..1_000).map(|_| rand::random_range(10_000..32_000));
     port.filter(is_free).find(is_ours).expect("there is a free port")

@@ -6,6 +6,7 @@ mod mistakes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{env, fs, thread};
 
@@ -271,8 +272,10 @@ struct Said {
 }
 
 fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, String> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
     let mut check = Command::new(env!("CARGO_BIN_EXE_check"));
-    check.arg(technique).args(options).arg("--json");
+    let temporary = folder(&format!("files-{}", COUNT.fetch_add(1, Ordering::Relaxed)))?;
+    check.arg(technique).args(options).arg("--json").env("TMPDIR", &temporary);
     if !command.is_empty() {
         check.arg("--").args(command);
     }
@@ -285,6 +288,9 @@ fn check(technique: &str, options: &[&str], command: &[String]) -> Result<Said, 
     if most > MOST_MEMORY {
         return Err(format!("{technique} {options:?} {command:?}: the check took {most} KiB"));
     }
+    // Only an empty folder can be removed so.
+    let left = |why| format!("files are left in {}: {why}", temporary.display());
+    fs::remove_dir(&temporary).map_err(left)?;
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     let all: Value = serde_json::from_str(&said)
