@@ -6,6 +6,8 @@
 #                                             table of scripts/check/frameworks/README.md: 30 minutes
 #   scripts/frameworks.sh --level 1           level 1 only, without the table: 5 minutes
 #   scripts/frameworks.sh --level 1 express ws       only these
+#   scripts/frameworks.sh --measure --readme  what each costs, as ratios to ours, into scripts/COSTS.md:
+#                                             5 minutes (without --readme not into the page)
 #
 # What a framework needs is fetched into target/frameworks: from npm, PyPI and crates.io.
 # Exit code 0: those that were tried keep level 1.
@@ -17,11 +19,12 @@ source scripts/strangers.bash
 frameworks=(actix-web axum express ws fastapi flask go nchan)
 here=$PWD/scripts/check/frameworks
 target=${CARGO_TARGET_DIR:-$PWD/target}/frameworks
-level=3
+level=3 measure=() profile=debug
 while [[ ${1:-} == --* ]]; do
     case $1:${2:-} in
+    --measure:* | --readme:*) measure+=("$1") && profile=release && shift ;;
     --level:[123]) level=$2 && shift 2 ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2 ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 2 ;;
     esac
 done
 names=("$@")
@@ -53,11 +56,19 @@ prepare() {
 
 # Its crate is no part of the workspace: it takes what it finds newest.
 compiled() {
-    command=("$target/debug/framework-$1")
-    cargo build --target-dir "$target" --manifest-path "$here/$1/Cargo.toml"
+    command=("$target/$profile/framework-$1")
+    cargo build --profile "${profile/debug/dev}" --target-dir "$target" --manifest-path "$here/$1/Cargo.toml"
 }
 
 mkdir -p "$target"
+if [ ${#measure[@]} -gt 0 ]; then
+    peers=()
+    for name in "${names[@]}"; do
+        # Flask's list knows no cursor: each answer holds all updates, which would be no comparison.
+        [ "$name" != flask ] && prepare "$name" && peers+=(--peer "$name=$technique=${command[*]}")
+    done
+    exec scripts/measure.sh "${measure[@]:1}" "${peers[@]}"
+fi
 cargo build --package check
 check=${CARGO_TARGET_DIR:-$PWD/target}/debug/check
 results=() failed=()

@@ -25,7 +25,7 @@ application.listen(0, "127.0.0.1", () => {
     daemon off;
     pid nginx.pid;
     error_log stderr crit;
-    events {}
+    events { worker_connections 20000; }
     http {
       access_log off;
       ${folders.map((name) => `${name}_temp_path ${name};`).join(" ")}

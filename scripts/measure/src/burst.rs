@@ -14,6 +14,8 @@ use crate::start_server;
 /// How many updates are on their way at any time: the server always has something to do, and still
 /// delivers each by itself, instead of many at once.
 const UNDER_WAY: u64 = 2;
+/// What has not come in such a while from a server that loses some is lost.
+const LOST: Duration = Duration::from_millis(200);
 
 /// One variant after the other, the server on one core, the clients on the others.
 pub async fn measure(plan: &Plan) -> Result<Vec<Burst>> {
@@ -26,7 +28,9 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Burst>> {
                 let _ = process::stay_on_core(|core| core == 0); // what is started inherits it
                 let server = start_server(plan, variant.server).await;
                 let _ = process::stay_on_core(|core| core != 0);
-                one(plan, *variant, server?, *clients).await
+                let memory = idle_memory(plan, *variant, *clients).await?;
+                let burst = one(plan, *variant, server?, *clients, false).await?;
+                anyhow::Ok(Burst { memory, ..burst })
             });
             let burst = burst.await;
             let _ = process::stay_on_core(|_| true);
@@ -36,18 +40,28 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Burst>> {
     Ok(bursts)
 }
 
-async fn one(plan: &Plan, variant: Variant, server: lab::Server, clients: u32) -> Result<Burst> {
+/// Before a burst: memory is measured while all wait.
+async fn idle_memory(plan: &Plan, variant: Variant, clients: u32) -> Result<f64> {
+    let idle = Variant { poll_interval: Duration::from_secs(3600), ..variant };
+    let server = start_server(plan, variant.server).await?;
+    let port = server.port();
+    Ok(Running::start(idle, vec![server], &[port], clients).await?.memory)
+}
+
+/// A burst at this server, which may be one that loses some.
+pub async fn one(
+    plan: &Plan,
+    variant: Variant,
+    server: lab::Server,
+    clients: u32,
+    may_lose: bool,
+) -> Result<Burst> {
     // Polling clients ask again at once: what takes a server to its limits is their requests.
     let asking = Variant { poll_interval: Duration::ZERO, ..variant };
     let port = server.port();
-    // But not before the burst: memory is measured while they wait.
-    let memory = {
-        let idle = Variant { poll_interval: Duration::from_secs(3600), ..variant };
-        let server = start_server(plan, variant.server).await?;
-        let port = server.port();
-        Running::start(idle, vec![server], &[port], clients).await?.memory
-    };
-    let mut running = Running::start(asking, vec![server], &[port], clients).await?;
+    let mut running =
+        Running::start_where(asking, vec![server], &[port], clients, may_lose).await?;
+    let patience = if may_lose { LOST } else { plan.burst };
     let mut publisher = Publisher::connect(port).await?;
     let pid = running.servers[0].pid();
     running.tally.reset();
@@ -58,8 +72,7 @@ async fn one(plan: &Plan, variant: Variant, server: lab::Server, clients: u32) -
         publisher.publish(false).await?;
         updates += 1;
         let awaited = (updates + 1_u64).saturating_sub(UNDER_WAY) * u64::from(clients);
-        // Another server may lose some: then the burst ends here.
-        let _ = timeout(plan.burst, running.tally.received(awaited)).await;
+        let _ = timeout(patience, running.tally.received(awaited)).await;
         running.check()?;
     }
     running.all_received(updates).await?;
@@ -79,6 +92,6 @@ async fn one(plan: &Plan, variant: Variant, server: lab::Server, clients: u32) -
         busy: cpu / seconds,
         kernel: share.of_kernel(),
         client_busy: own / seconds,
-        memory,
+        memory: 0.0,
     })
 }

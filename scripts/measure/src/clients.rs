@@ -296,8 +296,8 @@ impl Client {
         self.head("200").await?;
         self.ready();
         loop {
-            while let Some(end) = find(&self.read, b"\n\n") {
-                let event = self.read.split_to(end + 2);
+            while let Some(end) = end_of_event(&self.read) {
+                let event = self.read.split_to(end);
                 if let Some(data) = find(&event, b"data: ") {
                     self.saw(find(&event[..data], b"id: ").map(|id| &event[id + 4..]));
                     self.received(update_in(&event[data + 6..]));
@@ -462,6 +462,12 @@ impl Client {
         let latency = if text[28] == b'1' { &self.tally.second } else { &self.tally.latency };
         latency.borrow_mut().saturating_record(now().saturating_sub(published));
     }
+}
+
+/// Where an event's empty line ends; some servers end lines with CR and LF (WHATWG HTML §9.2.5).
+fn end_of_event(text: &[u8]) -> Option<usize> {
+    let ends = [&b"\n\n"[..], b"\r\n\r\n"];
+    ends.iter().filter_map(|end| Some(find(text, end)? + end.len())).min()
 }
 
 /// Where an update's text begins: in JSON, or by itself.

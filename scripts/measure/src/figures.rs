@@ -234,6 +234,23 @@ pub struct Beside {
     pub cpu: f64,
 }
 
+/// Ours beside what people would take instead.
+#[derive(Serialize, Deserialize)]
+pub struct Peers {
+    pub conditions: Conditions,
+    pub peers: Vec<Peer>,
+}
+
+/// A server of one technique; without a name it is ours.
+#[derive(Serialize, Deserialize)]
+pub struct Peer {
+    pub technique: String,
+    pub name: Option<String>,
+    /// In each round: milliseconds of CPU for 1,000 deliveries, bytes of memory for a client that waits,
+    /// and deliveries for each second of CPU in a burst.
+    pub rounds: Vec<[f64; 3]>,
+}
+
 /// What an engine costs.
 #[derive(Serialize, Deserialize)]
 pub struct Engine {

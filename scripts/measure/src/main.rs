@@ -16,6 +16,7 @@ mod distance;
 mod engine;
 mod figures;
 mod load;
+mod peers;
 mod picture;
 mod plan;
 mod process;
@@ -33,7 +34,7 @@ use lab::Server;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::LocalSet;
 
-use figures::{Crowds, Engine, Measured, Row, Variant, median};
+use figures::{Crowds, Engine, Measured, Peers, Row, Variant, median};
 use plan::{Options, Plan, allow_open_files, begin};
 use running::{Running, Watched, evenly};
 
@@ -57,6 +58,10 @@ fn main() -> Result<()> {
     }
     if !plan.crowds.is_empty() {
         let measured = LocalSet::new().block_on(&runtime, crowd::measure(&plan))?;
+        return tell(&options, &measured);
+    }
+    if !plan.peers.is_empty() {
+        let measured = LocalSet::new().block_on(&runtime, peers::measure(&plan))?;
         return tell(&options, &measured);
     }
     if options.again {
@@ -174,6 +179,18 @@ impl Kept for Crowds {
     }
 }
 
+impl Kept for Peers {
+    const FILE: &str = "peers.json";
+
+    fn text(&self) -> String {
+        report::peers(self)
+    }
+
+    fn pages(&self) -> Result<Vec<Page>> {
+        Ok(vec![Page::Part(report::PEERS, self.text())])
+    }
+}
+
 impl Kept for Engine {
     const FILE: &str = "engine.json";
 
@@ -188,7 +205,12 @@ impl Kept for Engine {
 
 /// All that is made from the figures that are kept.
 fn kept_pages() -> Result<Vec<Page>> {
-    let all = [Measured::read()?.pages()?, Crowds::read()?.pages()?, Engine::read()?.pages()?];
+    let all = [
+        Measured::read()?.pages()?,
+        Crowds::read()?.pages()?,
+        Peers::read()?.pages()?,
+        Engine::read()?.pages()?,
+    ];
     Ok(all.into_iter().flatten().collect())
 }
 

@@ -13,6 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::figures::{Disturbed, Variant};
 use crate::load::{Load, Look};
+use crate::peers::{self, Instead};
 
 /// How often a disturbed round is repeated; and how many repeats that did not help are enough to see
 /// that none will.
@@ -49,6 +50,9 @@ pub struct Options {
     /// Another server in the place of ours, as in polling='node server.mjs'; it gets PORT and QUIET
     #[arg(long, value_name = "NAME=COMMAND", value_parser = named)]
     pub server: Vec<(String, String)>,
+    /// Only: ours beside this server, for this technique; may be said several times
+    #[arg(long, value_name = "NAME=TECHNIQUE=COMMAND", value_parser = instead)]
+    pub peer: Vec<Instead>,
     /// Also measures at so many updates a minute, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = positive)]
     pub rates: Vec<f64>,
@@ -129,12 +133,20 @@ fn named(text: &str) -> Result<(String, String), String> {
     Ok((name.into(), command.into()))
 }
 
+fn instead(text: &str) -> Result<Instead, String> {
+    let (name, rest) = text.split_once('=').ok_or("it has the form NAME=TECHNIQUE=COMMAND")?;
+    let (technique, command) = named(rest)?;
+    Ok(Instead { name: name.into(), technique, command })
+}
+
 /// What is measured, and how long.
 pub struct Plan {
     pub variants: Vec<Variant>,
     /// Those whose costs are drawn over the rate of updates.
     pub in_pictures: Vec<Variant>,
     pub others: Vec<(String, String)>,
+    /// Servers that are measured beside ours, where that is all.
+    pub peers: Vec<Instead>,
     pub clients: u32,
     /// How many clients in turn, where that is what is measured.
     pub crowds: Vec<u32>,
@@ -206,6 +218,7 @@ impl Plan {
             variants,
             in_pictures,
             others: options.server.clone(),
+            peers: options.peer.clone(),
             clients: options.clients[0],
             crowds: if options.clients.len() > 1 { options.clients.clone() } else { Vec::new() },
             every: options.every,
@@ -260,7 +273,7 @@ impl Plan {
             .iter()
             .chain(&self.crowds)
             .copied()
-            .chain([at_once])
+            .chain([at_once, if self.peers.is_empty() { 0 } else { peers::CLIENTS }])
             .max()
             .expect("there is one at least")
     }

@@ -55,7 +55,8 @@ pub fn beside(measured: &Measured) -> String {
         format!(
             "Altogether, at their cuts: ours lost {} of {}, the naive ones {} of {}. After both bursts ours \
              had at most {} MB more than at the start, the naive ones up to {} MB. Some of that is Node, and \
-             not naivety: it takes {} MB before the first client comes, and collects its garbage late.",
+             not naivety: it takes {} MB before the first client comes, and collects its garbage late. Node's \
+             share of the CPU is what right servers in Node take: express and `ws`, further down.",
             count(sum(false, |it| it.lost) as f64),
             count(sum(false, |it| it.published) as f64),
             count(sum(true, |it| it.lost) as f64),

@@ -6,6 +6,7 @@ mod burst;
 mod conditions;
 mod crowd;
 mod distance;
+mod peers;
 mod rates;
 mod table;
 pub mod text;
@@ -15,6 +16,7 @@ use anyhow::{Context as _, Result};
 use crate::figures::{Measured, What};
 pub use conditions::{conditions, said, usual};
 pub use crowd::crowds;
+pub use peers::peers;
 pub use table::front;
 
 /// What a cell of a table says of a figure.
@@ -52,6 +54,8 @@ pub const COSTS: Part = Part { page: "scripts/COSTS.md", name: "measured" };
 pub const FRONT: Part = Part { page: "README.md", name: "measured" };
 /// What a client costs when there are many of them.
 pub const CLIENTS: Part = Part { page: "scripts/COSTS.md", name: "clients" };
+/// Ours beside what people would take instead.
+pub const PEERS: Part = Part { page: "scripts/COSTS.md", name: "peers" };
 /// What an engine costs.
 pub const ENGINE: Part = Part { page: "scripts/PAST-ONE-MACHINE.md", name: "engine" };
 
