@@ -19,12 +19,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::figures::Variant;
 
 /// What Chromium sends with everything that a page asks for, besides the technique's own.
-const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
+pub const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 \
     (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\
     Accept-Language: en-US,en;q=0.9\r\n";
 /// What it adds to a request, but not to a WebSocket's handshake.
-const PAGE: &str = "Connection: keep-alive\r\n\
+pub const PAGE: &str = "Connection: keep-alive\r\n\
     sec-ch-ua-platform: \"Linux\"\r\n\
     sec-ch-ua: \"Not:A-Brand\";v=\"8\", \"Chromium\";v=\"156\"\r\n\
     sec-ch-ua-mobile: ?0\r\n\
@@ -33,13 +33,13 @@ const PAGE: &str = "Connection: keep-alive\r\n\
     Sec-Fetch-Dest: empty\r\n\
     Referer: http://localhost:8001/html/index.html\r\n";
 /// A WebSocket's handshake, and what the page asks for in it.
-const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+pub const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
     Origin: http://localhost:8004\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
-const JSON: &str = "Sec-WebSocket-Protocol: json\r\n";
+pub const JSON: &str = "Sec-WebSocket-Protocol: json\r\n";
 /// What it adds where its cache is passed by.
-const NO_CACHE: &str = "Pragma: no-cache\r\nCache-Control: no-cache\r\n";
+pub const NO_CACHE: &str = "Pragma: no-cache\r\nCache-Control: no-cache\r\n";
 
 /// The longest latency that is told apart, in microseconds.
 const HOUR: u64 = 3_600_000_000;
@@ -103,7 +103,7 @@ impl Tally {
     }
 }
 
-fn add(count: &Cell<u64>, more: usize) {
+pub fn add(count: &Cell<u64>, more: usize) {
     count.set(count.get() + more as u64);
 }
 
@@ -205,20 +205,25 @@ pub async fn never_read(port: u16, server: &str) -> Result<()> {
 ///
 /// # Errors
 /// What the connection failed with, or what the server said that it should not.
-pub async fn first_update(port: u16, server: &str) -> Result<Option<Duration>> {
-    let first = timeout(Duration::from_secs(5), first_of(port, server)).await;
+pub async fn first_update(port: u16, server: &str, tally: Rc<Tally>) -> Result<Option<Duration>> {
+    let first = timeout(Duration::from_secs(5), first_of(port, server, tally)).await;
     first.ok().transpose()
 }
 
-async fn first_of(port: u16, server: &str) -> Result<Duration> {
-    let begin = Instant::now();
-    let mut client = Client::connect(port, Tally::new()).await?;
-    let path = match server {
+/// Where a client of this technique asks, from the beginning.
+pub fn from_the_beginning(server: &str) -> &'static str {
+    match server {
         "polling" => "/api/messages?after=0",
         "long-polling" => "/api/messages/long-poll?after=0",
         "server-sent-events" => "/server-sent-events?after=0",
         _ => "/websocket?after=0",
-    };
+    }
+}
+
+async fn first_of(port: u16, server: &str, tally: Rc<Tally>) -> Result<Duration> {
+    let begin = Instant::now();
+    let mut client = Client::connect(port, tally).await?;
+    let path = from_the_beginning(server);
     match server {
         "websockets" => client.request(path, &[NO_CACHE, HANDSHAKE, JSON]).await?,
         _ => client.request(path, &[PAGE, NO_CACHE, "Accept: */*\r\n"]).await?,

@@ -9,14 +9,14 @@ use futures_util::future::try_join_all;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::clients::{self, Publisher};
+use crate::clients::{self, Publisher, Tally};
 use crate::figures::{Distance, Variant, median};
 use crate::plan::Plan;
 use crate::running::Running;
 use crate::start_server;
 
 /// How many clients connect one after the other, to see how long the first update takes.
-const FIRST: usize = 10;
+pub const FIRST: usize = 10;
 
 /// All variants at once, one distance after the other.
 pub async fn measure(plan: &Plan) -> Result<Vec<Distance>> {
@@ -37,7 +37,7 @@ async fn one(plan: &Plan, variant: Variant, rtt: Duration) -> Result<Distance> {
     let mut first = Some(Vec::new());
     for _ in 0..FIRST {
         let Some(all) = &mut first else { break };
-        match clients::first_update(port, variant.server).await? {
+        match clients::first_update(port, variant.server, Tally::new()).await? {
             Some(took) => all.push(took),
             None => first = None,
         }

@@ -20,6 +20,11 @@ pub struct Measured {
     pub wire: Vec<Wire>,
     #[serde(default)]
     pub no_wire: String,
+    /// Where there is an nginx; else why there is none of it.
+    #[serde(default)]
+    pub deployed: Vec<Deployed>,
+    #[serde(default)]
+    pub no_deployed: String,
 }
 
 /// How, when and where.
@@ -163,6 +168,27 @@ impl Traffic {
             wakes: self.wakes / count,
         }
     }
+}
+
+/// What a client costs as its page is deployed, behind nginx with TLS; and as it is measured elsewhere.
+#[derive(Serialize, Deserialize)]
+pub struct Deployed {
+    pub name: String,
+    pub plain: Way,
+    pub tls: Way,
+}
+
+/// What goes one of these ways: bytes are TCP's payload, up and down.
+#[derive(Serialize, Deserialize)]
+pub struct Way {
+    /// Milliseconds from connecting to the first update, p50, far away.
+    pub first: f64,
+    /// For a connection's first request and its answer.
+    pub request: [f64; 2],
+    /// In a minute in which nothing happens, and for an update (with polling, for the poll that brings
+    /// it).
+    pub quiet: [f64; 2],
+    pub update: [f64; 2],
 }
 
 /// What one core takes.

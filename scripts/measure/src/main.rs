@@ -12,6 +12,7 @@ mod burst;
 mod calculation;
 mod clients;
 mod crowd;
+mod deployed;
 mod distance;
 mod engine;
 mod figures;
@@ -247,12 +248,28 @@ async fn measure(plan: &Plan) -> Result<Measured> {
     let distances = distance::measure(plan).await?;
     let bursts = burst::measure(plan).await?;
     let beside = beside::measure(plan, &rows).await?;
-    let (wire, no_wire) = match wire::measure(plan).await {
-        Ok(wire) => (wire, String::new()),
-        Err(error) => (Vec::new(), format!("{error:#}")),
-    };
+    // Both count what little a client alone sends and receives: that needs no quiet machine.
+    let both = tokio::join!(wire::measure(plan), deployed::measure(plan));
+    let ((wire, no_wire), (deployed, no_deployed)) = (or_why(both.0), or_why(both.1));
     let conditions = report::conditions(plan, client_busy);
-    Ok(Measured { conditions, rows, quiet, rates, distances, bursts, beside, wire, no_wire })
+    Ok(Measured {
+        conditions,
+        rows,
+        quiet,
+        rates,
+        distances,
+        bursts,
+        beside,
+        wire,
+        no_wire,
+        deployed,
+        no_deployed,
+    })
+}
+
+/// What was measured, or why it could not be.
+fn or_why<Figures>(all: Result<Vec<Figures>>) -> (Vec<Figures>, String) {
+    all.map_or_else(|why| (Vec::new(), format!("{why:#}")), |all| (all, String::new()))
 }
 
 /// An update's cost: all rounds of all techniques, and how busy the clients were.

@@ -166,7 +166,7 @@ pub struct Plan {
     pub burst: Duration,
     /// Whether the naive servers are measured beside ours.
     pub beside: bool,
-    /// Whether packets are counted.
+    /// Whether packets are counted, and what it costs behind nginx is seen.
     pub wire: bool,
     pub progress: ProgressBar,
     /// How often a disturbed round is repeated.

@@ -24,13 +24,13 @@ use crate::start_server;
 pub const DISTANCE: Duration = Duration::from_millis(100);
 /// How long is counted, which is whole periods of whatever repeats; and the time between two updates,
 /// long enough for each to come alone.
-const WINDOW: Duration = Duration::from_secs(75);
+pub const WINDOW: Duration = Duration::from_secs(75);
 pub const EVERY: Duration = Duration::from_secs(5);
 /// A radio goes to sleep in such a while, so that the next packet wakes it.
 const AWAKE: Duration = Duration::from_secs(1);
 
-/// How long all of it takes, about.
-pub const TAKES: Duration = Duration::from_secs(85);
+/// How long all of it takes, about, with what is done meanwhile: [`crate::deployed`].
+pub const TAKES: Duration = Duration::from_secs(95);
 
 /// Runs this program in a namespace of its own, where it may make interfaces. An error says what the
 /// system does not have or allow.

@@ -5,6 +5,7 @@ mod beside;
 mod burst;
 mod conditions;
 mod crowd;
+mod deployed;
 mod distance;
 mod peers;
 mod rates;
@@ -34,6 +35,7 @@ pub fn all(measured: &Measured) -> String {
         rates::table(measured, What::Cpu),
         rates::crossings(measured, What::Cpu),
         distance::distances(measured),
+        deployed::deployed(measured),
         burst::bursts(measured),
         beside::beside(measured),
     ];
@@ -92,6 +94,7 @@ pub fn costs(measured: &Measured) -> Option<String> {
              {}\n\
              `scripts/all.sh` starts the four servers behind such lines: the comparison has a slider, \
              *Distance to the server*.\n\n\
+             ## As it is deployed\n\n{}\n\
              ## What one core takes\n\n{}\n\
              ## What the naive servers lose\n\n{} {}\n\
              ## In words\n\n{meaning}",
@@ -105,6 +108,7 @@ pub fn costs(measured: &Measured) -> Option<String> {
             table::explained(measured),
             said(&measured.conditions, &usual(&measured.conditions)),
             distance::distances(measured),
+            deployed::deployed(measured),
             burst::bursts(measured),
             beside::NAIVE,
             beside::beside(measured),
