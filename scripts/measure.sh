@@ -5,11 +5,12 @@
 #   scripts/measure.sh --all --quick           what can be seen in so short a time: 1 minute
 #   scripts/measure.sh --rtt 0,20ms,100ms      at a distance, too: 5 minutes
 #   scripts/measure.sh --burst 1000            what one core takes, too: 5 minutes
+#   scripts/measure.sh --pages                 what the pages take of Chromium, too: 6 minutes
 #   scripts/measure.sh --naive                 ours beside the naive servers, which need Node: 7 minutes
 #   scripts/measure.sh --server polling='node server.mjs'     another server in the place of ours
 #   scripts/measure.sh --clients 1000,10000    what a client costs when there are many: 2 minutes
 #   scripts/measure.sh --redis --nodes 1,2     what it costs to share the feed with other servers
-#   scripts/measure.sh --readme                what a client costs, into the pages: 20 minutes
+#   scripts/measure.sh --readme                what a client costs, into the pages: 22 minutes
 #   scripts/measure.sh --redis --readme        the engine, into the pages: 4 minutes
 #   scripts/measure.sh --again                 the pages anew, from the figures that are kept
 #

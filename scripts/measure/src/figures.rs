@@ -25,6 +25,11 @@ pub struct Measured {
     pub deployed: Vec<Deployed>,
     #[serde(default)]
     pub no_deployed: String,
+    /// Where a browser is there; else why there is nothing of it.
+    #[serde(default)]
+    pub browser: Vec<Page>,
+    #[serde(default)]
+    pub no_browser: String,
 }
 
 /// How, when and where.
@@ -191,6 +196,16 @@ pub struct Way {
     pub update: [f64; 2],
 }
 
+/// What a technique's page takes of a browser for 1,000 updates: as it is, and where it draws nothing.
+#[derive(Serialize, Deserialize)]
+pub struct Page {
+    pub name: String,
+    /// Milliseconds of the main thread's processor time.
+    pub main_thread: [f64; 2],
+    /// KB of JavaScript's heap that are more than before, once garbage is collected.
+    pub heap: [f64; 2],
+}
+
 /// What one core takes.
 #[derive(Serialize, Deserialize)]
 pub struct Burst {
@@ -344,6 +359,14 @@ impl Measured {
 
     pub fn quiet(&self, name: &str) -> Option<&Quiet> {
         self.quiet.iter().find(|quiet| quiet.name == name)
+    }
+
+    pub fn wire(&self, name: &str) -> Option<&Wire> {
+        self.wire.iter().find(|wire| wire.name == name)
+    }
+
+    pub fn page(&self, name: &str) -> Option<&Page> {
+        self.browser.iter().find(|page| page.name == name)
     }
 
     /// The names in [`Measured::rates`], each once, in their order.

@@ -8,6 +8,7 @@
 #![expect(clippy::cast_precision_loss, reason = "what is counted stays far below 2^52")]
 
 mod beside;
+mod browser;
 mod burst;
 mod calculation;
 mod clients;
@@ -251,9 +252,9 @@ async fn measure(plan: &Plan) -> Result<Measured> {
     // Both count what little a client alone sends and receives: that needs no quiet machine.
     let both = tokio::join!(wire::measure(plan), deployed::measure(plan));
     let ((wire, no_wire), (deployed, no_deployed)) = (or_why(both.0), or_why(both.1));
-    let conditions = report::conditions(plan, client_busy);
+    let (browser, no_browser) = or_why(browser::measure(plan).await);
     Ok(Measured {
-        conditions,
+        conditions: report::conditions(plan, client_busy),
         rows,
         quiet,
         rates,
@@ -264,10 +265,12 @@ async fn measure(plan: &Plan) -> Result<Measured> {
         no_wire,
         deployed,
         no_deployed,
+        browser,
+        no_browser,
     })
 }
 
-/// What was measured, or why it could not be.
+/// What was measured; or why not, as not every machine has or allows it.
 fn or_why<Figures>(all: Result<Vec<Figures>>) -> (Vec<Figures>, String) {
     all.map_or_else(|why| (Vec::new(), format!("{why:#}")), |all| (all, String::new()))
 }

@@ -65,6 +65,9 @@ pub struct Options {
     /// Also measures the naive servers (NAME/naive/server.mjs) beside ours; they need Node
     #[arg(long, conflicts_with = "server")]
     pub naive: bool,
+    /// Also measures what the pages take of a browser; it needs Chromium and its driver
+    #[arg(long, conflicts_with = "server")]
+    pub pages: bool,
     #[command(flatten)]
     pub within: Within,
     /// Everything that the README shows
@@ -168,6 +171,8 @@ pub struct Plan {
     pub beside: bool,
     /// Whether packets are counted, and what it costs behind nginx is seen.
     pub wire: bool,
+    /// Whether the pages are opened in a browser.
+    pub browser: bool,
     pub progress: ProgressBar,
     /// How often a disturbed round is repeated.
     repeats: u32,
@@ -240,6 +245,7 @@ impl Plan {
             },
             burst: seconds(if quick { 1 } else { 5 }),
             wire: all && !quick && options.server.is_empty(),
+            browser: options.pages || (all && !quick && options.server.is_empty()),
             beside: options.naive || (all && !quick && options.server.is_empty()),
             progress: ProgressBar::new_spinner(),
             repeats: if quick { 0 } else { REPEATS },
@@ -260,7 +266,14 @@ impl Plan {
         let bursts = self.bursts.iter().map(|clients| self.burst * 4 + start * (8 + clients / 700));
         let beside = start * if self.beside { 150 } else { 0 };
         let wire = if self.wire { crate::wire::TAKES } else { Duration::ZERO };
-        wire + rounds + rates + distances.sum::<Duration>() + bursts.sum::<Duration>() + beside
+        let browser = if self.browser { crate::browser::TAKES } else { Duration::ZERO };
+        browser
+            + wire
+            + rounds
+            + rates
+            + distances.sum::<Duration>()
+            + bursts.sum::<Duration>()
+            + beside
     }
 
     /// How many clients there are at the most at the same time: the rates have the most, some of them

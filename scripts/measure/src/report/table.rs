@@ -6,7 +6,8 @@ use lab::SERVERS;
 
 use super::Cell;
 use super::text::{count, few, figure, markdown, milliseconds};
-use crate::figures::{Measured, Quiet, Row, Wire, polling};
+use crate::browser::{POLL_INTERVAL, RATE, ROWS};
+use crate::figures::{Measured, Page, Quiet, Row, Wire, polling};
 use crate::root;
 use crate::wire::{DISTANCE, EVERY};
 
@@ -33,13 +34,13 @@ pub fn table(measured: &Measured) -> String {
             &quiet(|quiet| milliseconds(quiet.cpu)),
             "0",
         ),
-        ("server memory per idle client", &|row| format!("{} KB", figure(row.memory / 1e3)), ""),
+        ("server memory per idle client", &|row| kilobytes(row.memory / 1e3), ""),
     ];
     let mut head = vec![String::new()];
     head.extend(measured.rows.iter().map(|row| row.name.clone()));
     head.push("*the ideal*".into());
     let wire = |figure: &dyn Fn(&Wire) -> String| -> Vec<String> {
-        let of = |row: &Row| measured.wire.iter().find(|it| it.name == row.name).map(figure);
+        let of = |row: &Row| measured.wire(&row.name).map(figure);
         measured.rows.iter().map(|row| of(row).unwrap_or_default()).collect()
     };
     let both = |it: [f64; 2]| it.map(few).join(", ");
@@ -51,8 +52,23 @@ pub fn table(measured: &Measured) -> String {
         ("their bytes, up, down", wire(&|it| bytes(it.quiet.bytes))),
         ("how often a radio wakes in a quiet minute", wire(&|it| few(it.quiet.wakes))),
     ];
+    let page = |figure: &dyn Fn(&Page) -> String| -> Vec<String> {
+        let of = |row: &Row| measured.page(&row.name).map(figure);
+        measured.rows.iter().map(|row| of(row).unwrap_or_default()).collect()
+    };
+    let pages: [(&str, Vec<String>); 2] = [
+        (
+            "main thread of the page for 1,000 updates, drawn, not drawn",
+            page(&|it| it.main_thread.map(milliseconds).join(", ")),
+        ),
+        (
+            "heap of the page after them, drawn, not drawn",
+            page(&|it| it.heap.map(kilobytes).join(", ")),
+        ),
+    ];
     let packets = packets.into_iter().filter(|_| !measured.wire.is_empty());
-    let packets = packets.map(|(name, mut cells)| {
+    let pages = pages.into_iter().filter(|_| !measured.browser.is_empty());
+    let clients = packets.chain(pages).map(|(name, mut cells)| {
         cells.push(String::new());
         (name, cells)
     });
@@ -60,7 +76,7 @@ pub fn table(measured: &Measured) -> String {
     let lines = lines.into_iter().filter(|(name, ..)| is_known(name)).map(|(name, cell, ideal)| {
         (name, measured.rows.iter().map(cell).chain([ideal.to_owned()]).collect())
     });
-    markdown(&head, &lines.chain(packets).collect::<Vec<_>>())
+    markdown(&head, &lines.chain(clients).collect::<Vec<_>>())
 }
 
 /// What a word in the table means.
@@ -77,6 +93,20 @@ pub fn explained(measured: &Measured) -> String {
         (true, "") => String::new(),
         (true, why) => format!(" Packets could not be counted here: {why}."),
     };
+    let page = match (measured.browser.is_empty(), &*measured.no_browser) {
+        (false, _) => format!(
+            " *The page* is each technique's own, in Chromium. {RATE} updates come in a second. Polling's \
+             page asks every {POLL_INTERVAL} s, so that few answers bring many updates. *Not drawn*: the page without its lines that begin with `show.` \
+             receives with the same code, but draws and counts nothing. Processor time of the main \
+             thread is counted, all of it from the first update to the last. Drawing is mostly style, \
+             layout and paint, once for each frame. Several updates share a frame here; one that comes \
+             alone takes more. The heap is JavaScript's, garbage collected, without that before the \
+             updates. It does not go on growing: the page keeps {} rows of updates and {} of the wire.",
+            ROWS[0], ROWS[1],
+        ),
+        (true, "") => String::new(),
+        (true, why) => format!(" The pages could not be measured in a browser here: {why}."),
+    };
     format!(
         "*p50*: half of all deliveries took no longer; *p99*: 99 of 100 took no longer. The time begins \
          just before a message is written, by a client beside the server, and ends when another one \
@@ -84,7 +114,7 @@ pub fn explained(measured: &Measured) -> String {
          include the message's way up, and end when the browser shows it.) *The ideal* is a text of {} \
          bytes in the smallest frame there is, sent once, to a client that costs nothing else. \
          *websockets* is what the page does: JSON with an id, so that it can resume, like the others; \
-         *bare text* is what most articles count, and a client that loses what it misses.{wire}",
+         *bare text* is what most articles count, and a client that loses what it misses.{wire}{page}",
         measured.conditions.message
     )
 }
@@ -93,6 +123,30 @@ pub fn explained(measured: &Measured) -> String {
 pub fn meaning(measured: &Measured) -> Option<String> {
     let rows = main_rows(measured)?;
     let all = |figure: &dyn Fn(usize) -> String| (0..4).map(figure).collect::<Vec<_>>().join(" / ");
+    let names: Vec<_> = rows.iter().map(|(row, _)| &*row.name).collect();
+    let wires = names.iter().map(|name| Some(few(measured.wire(name)?.quiet.wakes)));
+    let wakes = wires.collect::<Option<Vec<_>>>().map(|wakes| {
+        format!("a phone's radio wakes {} times in a quiet minute", wakes.join(" / "))
+    });
+    let pages = names.iter().map(|name| measured.page(name));
+    let page = pages.collect::<Option<Vec<_>>>().map(|pages| {
+        let all = |figure: &dyn Fn(&Page) -> String| {
+            pages.iter().map(|page| figure(page)).collect::<Vec<_>>().join(" / ")
+        };
+        format!(
+            "{} of the page's main thread for 1,000 updates that are not drawn, {} for those that are; \
+             {} of heap for them, {} with what is drawn",
+            all(&|page| milliseconds(page.main_thread[1])),
+            all(&|page| milliseconds(page.main_thread[0])),
+            all(&|page| kilobytes(page.heap[1])),
+            all(&|page| kilobytes(page.heap[0])),
+        )
+    });
+    let client = wakes.into_iter().chain(page).collect::<Vec<_>>().join("; ");
+    let battery = match &*client {
+        "" => String::new(),
+        client => format!("| battery: high / medium / low / low | {client} |\n"),
+    };
     let every = figure(60.0 / measured.conditions.every);
     Some(format!(
         "What the usual comparison says in adjectives, here in numbers, in the order of the table:\n\n\
@@ -102,6 +156,7 @@ pub fn meaning(measured: &Measured) -> Option<String> {
          {} in a quiet minute |\n\
          | server load: high / high / low / low | {} of CPU for 1,000 deliveries; {} for 1,000 \
          clients in a quiet minute; {} of memory per idle client |\n\
+         {battery}\
          | connection: one per request / held / open / open | {} requests per update |\n\
          | direction: client / client / server / both | the same; A's message goes up by a `POST`, except \
          with WebSockets |\n\
@@ -114,11 +169,15 @@ pub fn meaning(measured: &Measured) -> Option<String> {
         all(&|at| count(rows[at].1.up + rows[at].1.down)),
         all(&|at| milliseconds(rows[at].0.cpu)),
         all(&|at| milliseconds(rows[at].1.cpu)),
-        all(&|at| format!("{} KB", figure(rows[at].0.memory / 1e3))),
+        all(&|at| kilobytes(rows[at].0.memory / 1e3)),
         all(&|at| figure(rows[at].0.requests)),
         all(&server_lines),
         feed_lines(),
     ))
+}
+
+fn kilobytes(value: f64) -> String {
+    format!("{} KB", figure(value))
 }
 
 /// What an update and a quiet minute cost, of the four techniques in their order.
