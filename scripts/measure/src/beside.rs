@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::clients::{self, Publisher};
 use crate::figures::{Beside, Row, Variant};
 use crate::plan::{Plan, begin};
-use crate::running::{Running, evenly};
+use crate::running::{Running, Who, evenly};
 use crate::{root, start_other, start_server};
 
 /// How often a client's connection is cut, and the time between two updates meanwhile.
@@ -90,6 +90,11 @@ async fn server(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Server>
     start_other(variant.server, &format!("node '{}'", file.display())).await
 }
 
+/// So many clients that come back.
+fn who(variant: Variant, count: u32) -> Who {
+    Who { variant, count, network: 0, may_lose: true }
+}
+
 /// One client, whose connection is cut at random moments, and which comes back after each cut: how
 /// many updates were published, lost and received twice.
 async fn cut(plan: &Plan, variant: Variant, is_naive: bool) -> Result<[u64; 3]> {
@@ -100,7 +105,7 @@ async fn cut(plan: &Plan, variant: Variant, is_naive: bool) -> Result<[u64; 3]> 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let way = listener.local_addr()?.port();
     let passing = spawn_local(pass_all(listener, port, scissors.clone()));
-    let mut running = Running::start_where(variant, vec![server], &[way], 1, true).await?;
+    let mut running = Running::start_for(who(variant, 1), vec![server], &[way]).await?;
     let mut publisher = Publisher::connect(port).await?;
     let cutting = spawn_local(async move {
         for _ in 0..CUTS {
@@ -139,8 +144,8 @@ async fn pass_all(listener: TcpListener, port: u16, scissors: broadcast::Sender<
 async fn round(plan: &Plan, variant: Variant) -> Result<f64> {
     let server = server(plan, variant, true).await?;
     let port = server.port();
-    let mut running =
-        Running::start_where(variant, vec![server], &[port], plan.clients, true).await?;
+    let who = who(variant, plan.clients);
+    let mut running = Running::start_for(who, vec![server], &[port]).await?;
     let (begin, length) = (begin(variant), plan.length / 2);
     let length = length.max(variant.poll_interval); // whole intervals
     let watched = running.watch(evenly(plan.every, begin + length), begin, length).await?;
@@ -152,7 +157,7 @@ async fn burst(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Beside> 
     let variant = Variant { poll_interval: POLL_INTERVAL, ..variant };
     let server = server(plan, variant, is_naive).await?;
     let port = server.port();
-    let mut running = Running::start_where(variant, vec![server], &[port], READERS, true).await?;
+    let mut running = Running::start_for(who(variant, READERS), vec![server], &[port]).await?;
     let mut publisher = Publisher::connect(port).await?;
     publisher.bytes = BYTES;
     let mut memory = [running.resident()?, 0.0, 0.0];

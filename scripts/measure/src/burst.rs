@@ -8,7 +8,7 @@ use crate::clients::Publisher;
 use crate::figures::{Burst, Variant};
 use crate::plan::Plan;
 use crate::process::{self, Share};
-use crate::running::Running;
+use crate::running::{Running, Who};
 use crate::start_server;
 
 /// How many updates are on their way at any time: the server always has something to do, and still
@@ -59,8 +59,8 @@ pub async fn one(
     // Polling clients ask again at once: what takes a server to its limits is their requests.
     let asking = Variant { poll_interval: Duration::ZERO, ..variant };
     let port = server.port();
-    let mut running =
-        Running::start_where(asking, vec![server], &[port], clients, may_lose).await?;
+    let who = Who { variant: asking, count: clients, network: 0, may_lose };
+    let mut running = Running::start_for(who, vec![server], &[port]).await?;
     let patience = if may_lose { LOST } else { plan.burst };
     let mut publisher = Publisher::connect(port).await?;
     let pid = running.servers[0].pid();

@@ -43,10 +43,7 @@ pub async fn measure(options: &Options, plan: &Plan) -> Result<Engine> {
     Redis::is_here().context(lab::redis::MISSING)?;
     plan.begin(takes(options, plan));
     let redis = Redis::start(false).await;
-    // What it does by itself, ten times a second and more, is not an update's.
-    let before = process::cpu_time(redis.pid())?;
-    sleep(IDLE).await;
-    let idle = process::cpu_time(redis.pid())?.saturating_sub(before).div_duration_f64(IDLE);
+    let idle = idle(&redis).await?;
     let places: Vec<Place> =
         [None].into_iter().chain(options.nodes.iter().copied().map(Some)).collect();
     let techniques = || plan.variants.iter().filter(|variant| !variant.bare);
@@ -120,8 +117,15 @@ async fn one_round(
     Ok((watched, running.memory, redis))
 }
 
+/// Which part of the time Redis is busy by itself, ten times a second and more: that is not an update's.
+pub async fn idle(redis: &Redis) -> Result<f64> {
+    let before = process::cpu_time(redis.pid())?;
+    sleep(IDLE).await;
+    Ok(process::cpu_time(redis.pid())?.saturating_sub(before).div_duration_f64(IDLE))
+}
+
 /// Starts the servers of a place.
-async fn start(technique: &str, place: Place, redis: &Redis, key: &str) -> Vec<Server> {
+pub async fn start(technique: &str, place: Place, redis: &Redis, key: &str) -> Vec<Server> {
     let servers = (0..place.unwrap_or(1)).map(async |_| {
         let mut command = server::command(technique);
         command.env("QUIET", "1").env_remove("REDIS_URL");
@@ -133,7 +137,7 @@ async fn start(technique: &str, place: Place, redis: &Redis, key: &str) -> Vec<S
     join_all(servers).await
 }
 
-async fn version(redis: &Redis) -> String {
+pub async fn version(redis: &Redis) -> String {
     let info = redis.cli(&["INFO", "server"]).await;
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
     format!("Redis {}, append-only file, once a second on the disk.", version.unwrap_or("?").trim())

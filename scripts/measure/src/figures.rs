@@ -318,6 +318,29 @@ pub struct Shared {
     pub down: f64,
 }
 
+/// More clients than a process may have, on servers that share a Redis: event streams.
+#[derive(Serialize, Deserialize)]
+pub struct Hundred {
+    pub conditions: Conditions,
+    pub redis_version: String,
+    pub servers: u32,
+    /// How many cores servers, Redis and clients have together.
+    pub cores: usize,
+    /// Seconds until all were connected, and microseconds of the servers' for each.
+    pub connecting: f64,
+    pub connecting_cpu: f64,
+    /// Resident bytes of the servers for each client that waits.
+    pub memory: f64,
+    /// Microseconds of the servers', and of the clients', for a delivery.
+    pub delivery: f64,
+    pub client: f64,
+    /// Milliseconds of Redis' for an update.
+    pub redis: f64,
+    /// p50 and p99 of a delivery, and of the last one of an update p50 and the longest, in milliseconds.
+    pub latency: [f64; 2],
+    pub last: [f64; 2],
+}
+
 /// What is measured: a server's name, and how its clients use it.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Variant {

@@ -17,6 +17,7 @@ mod deployed;
 mod distance;
 mod engine;
 mod figures;
+mod hundred;
 mod load;
 mod peers;
 mod picture;
@@ -36,15 +37,23 @@ use lab::Server;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::LocalSet;
 
-use figures::{Crowds, Engine, Measured, Peers, Row, Variant, median};
+use figures::{Crowds, Engine, Hundred, Measured, Peers, Row, Variant, median};
 use plan::{Options, Plan, allow_open_files, begin};
 use running::{Running, Watched, evenly};
 
 fn main() -> Result<()> {
     let options = Options::parse();
     let plan = Plan::new(&options);
-    allow_open_files(plan.most_clients())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let (Some(server), Some(network)) = (options.within.as_client, options.within.network) {
+        let crowd = hundred::be_crowd(plan.variants[0], server.port(), network, plan.clients);
+        return LocalSet::new().block_on(&runtime, crowd);
+    }
+    if plan.hundred {
+        let measured = LocalSet::new().block_on(&runtime, hundred::measure(&options, &plan))?;
+        return tell(&options, &measured);
+    }
+    allow_open_files(plan.most_clients())?;
     if let Some(server) = options.within.as_client {
         let variant = plan.variants[usize::from(options.within.bare)];
         return LocalSet::new().block_on(&runtime, wire::be_client(variant, server));
@@ -201,7 +210,21 @@ impl Kept for Engine {
     }
 
     fn pages(&self) -> Result<Vec<Page>> {
-        Ok(vec![Page::Part(report::ENGINE, self.text())])
+        let text = self.text() + &calculation::tried(self, &Hundred::read()?).unwrap_or_default();
+        Ok(vec![Page::Part(report::ENGINE, text)])
+    }
+}
+
+impl Kept for Hundred {
+    const FILE: &str = "hundred.json";
+
+    fn text(&self) -> String {
+        let engine = Engine::read().ok();
+        engine.and_then(|engine| calculation::tried(&engine, self)).unwrap_or_default()
+    }
+
+    fn pages(&self) -> Result<Vec<Page>> {
+        Engine::read()?.pages()
     }
 }
 

@@ -8,7 +8,7 @@ use lab::Server;
 
 use crate::figures::{Conditions, Peer, Peers, Variant};
 use crate::plan::{Plan, begin};
-use crate::running::{Running, evenly};
+use crate::running::{Running, Who, evenly};
 use crate::{burst, process, report, start_other};
 
 /// How many clients each of them has.
@@ -68,7 +68,8 @@ pub async fn measure(plan: &Plan) -> Result<Peers> {
 async fn one(plan: &Plan, variant: Variant, instead: Option<&Instead>) -> Result<[f64; 3]> {
     let started = start(variant, instead).await?;
     let port = started.port();
-    let mut running = Running::start_where(variant, vec![started], &[port], CLIENTS, true).await?;
+    let who = Who { variant, count: CLIENTS, network: 0, may_lose: true };
+    let mut running = Running::start_for(who, vec![started], &[port]).await?;
     let begin = begin(variant);
     let moments = evenly(plan.every, begin + LENGTH);
     let watched = running.watch(moments, begin, LENGTH).await?;

@@ -88,7 +88,8 @@ pub struct Options {
     /// Draws the pictures that can be drawn into this folder, as SVG
     #[arg(long)]
     pub svg: Option<PathBuf>,
-    /// Measures what an engine costs instead: in memory, then with a Redis and so many servers
+    /// Measures what an engine costs instead: in memory, then with a Redis and so many servers; with
+    /// 10,000 --clients or more only with a Redis, and in several processes
     #[arg(long)]
     pub redis: bool,
     /// With --redis: how many servers share the clients, separated by commas
@@ -108,6 +109,9 @@ pub struct Within {
     pub as_client: Option<SocketAddr>,
     #[arg(long, hide = true)]
     pub bare: bool,
+    /// Is many, with the addresses 127.0.`network`.*
+    #[arg(long, hide = true)]
+    pub network: Option<u8>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -153,6 +157,8 @@ pub struct Plan {
     pub clients: u32,
     /// How many clients in turn, where that is what is measured.
     pub crowds: Vec<u32>,
+    /// Whether they are too many for one process.
+    pub hundred: bool,
     pub every: Duration,
     pub poll_interval: Duration,
     /// How long a round is.
@@ -226,6 +232,7 @@ impl Plan {
             peers: options.peer.clone(),
             clients: options.clients[0],
             crowds: if options.clients.len() > 1 { options.clients.clone() } else { Vec::new() },
+            hundred: options.redis && options.clients[0] >= 10_000,
             every: options.every,
             poll_interval,
             length,
@@ -391,7 +398,7 @@ pub fn begin(variant: Variant) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{crowd, engine};
+    use crate::{crowd, engine, hundred};
 
     /// The script says how long each takes before anything is built.
     #[test]
@@ -407,6 +414,7 @@ mod tests {
             let options = Options::parse_from(format!("measure{command}").split_whitespace());
             let plan = Plan::new(&options);
             let takes = match (options.redis, plan.crowds.is_empty()) {
+                _ if plan.hundred => hundred::takes(&options),
                 (true, _) => engine::takes(&options, &plan),
                 (_, false) => crowd::takes(&plan),
                 (..) => plan.takes(),

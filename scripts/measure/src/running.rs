@@ -14,7 +14,7 @@ use crate::figures::Variant;
 use crate::process;
 
 /// How many clients have the same address: the system finds them ports quickly, up to half of all.
-const AN_ADDRESS: u32 = 10_000;
+pub const AN_ADDRESS: u32 = 10_000;
 /// How many clients connect at the same time.
 const CONNECTING: u32 = 100;
 /// How long to wait for what should come soon, before it counts as lost.
@@ -23,14 +23,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The same where many are lost: by clients that come back after a cut, or by a naive server.
 const LITTLE: Duration = Duration::from_secs(2);
 
+/// Which clients.
+#[derive(Clone, Copy)]
+pub struct Who {
+    pub variant: Variant,
+    pub count: u32,
+    /// Theirs are the addresses 127.0.`network`.*; with 0, the first of them leave it to the system.
+    pub network: u8,
+    /// Whether they come back whenever their connection breaks: then some updates may be lost.
+    pub may_lose: bool,
+}
+
 /// A server with its clients connected and waiting; or several, among which they are shared.
 pub struct Running {
     pub servers: Vec<Server>,
     pub tally: Rc<Tally>,
     clients: JoinSet<Result<()>>,
-    variant: Variant,
-    count: u32,
-    may_lose: bool,
+    who: Who,
     /// Resident bytes of the servers for each client that waits.
     pub memory: f64,
     /// How long it took until all were connected, and the servers' time for that.
@@ -45,25 +54,18 @@ impl Running {
         ports: &[u16],
         count: u32,
     ) -> Result<Running> {
-        Running::start_where(variant, servers, ports, count, false).await
+        let who = Who { variant, count, network: 0, may_lose: false };
+        Running::start_for(who, servers, ports).await
     }
 
-    /// The same, of clients that come back whenever their connection breaks, if some may be lost.
-    pub async fn start_where(
-        variant: Variant,
-        servers: Vec<Server>,
-        ports: &[u16],
-        count: u32,
-        may_lose: bool,
-    ) -> Result<Running> {
+    /// The same for any clients.
+    pub async fn start_for(who: Who, servers: Vec<Server>, ports: &[u16]) -> Result<Running> {
         let (tally, clients) = (Tally::new(), JoinSet::new());
         let mut running = Running {
             servers,
             tally,
             clients,
-            variant,
-            count,
-            may_lose,
+            who,
             memory: 0.0,
             connecting: (Duration::ZERO, Duration::ZERO),
         };
@@ -72,10 +74,10 @@ impl Running {
         running.clients.shutdown().await;
         let before = running.resident()?;
         let (begin, cpu) = (Instant::now(), running.cpu()?);
-        running.connect(ports, count).await?;
+        running.connect(ports, who.count).await?;
         running.connecting = (begin.elapsed(), running.cpu()?.saturating_sub(cpu));
         sleep(Duration::from_millis(500)).await; // those who came last are put to rest, too
-        running.memory = (running.resident()? - before) / f64::from(count);
+        running.memory = (running.resident()? - before) / f64::from(who.count);
         running.tally.reset();
         Ok(running)
     }
@@ -94,16 +96,17 @@ impl Running {
     async fn connect(&mut self, ports: &[u16], count: u32) -> Result<()> {
         self.tally.ready.set(0);
         for index in 0..count {
-            let interval = self.variant.poll_interval;
+            let Who { variant, network, may_lose, .. } = self.who;
+            let interval = variant.poll_interval;
             let setup = Setup {
-                address: match u8::try_from(index / AN_ADDRESS)? {
-                    0 => [0; 4],
-                    others => [127, 0, 0, 1 + others],
+                address: match (network, u8::try_from(index / AN_ADDRESS)?) {
+                    (0, 0) => [0; 4],
+                    (network, number) => [127, 0, network, 1 + number],
                 },
                 server: ([127, 0, 0, 1], ports[index as usize % ports.len()]).into(),
-                variant: self.variant,
+                variant,
                 phase: interval.mul_f64(rand::random()),
-                comes_back: self.may_lose,
+                comes_back: may_lose,
             };
             self.clients.spawn_local(clients::run(setup, self.tally.clone()));
             self.ready((index + 1).saturating_sub(CONNECTING)).await?;
@@ -131,9 +134,9 @@ impl Running {
     /// Waits until every client has had so many updates, for as long as some are still coming: how
     /// many were lost.
     pub async fn all_received(&mut self, updates: u64) -> Result<u64> {
-        let expected = updates * u64::from(self.count);
-        let patience = if self.may_lose { LITTLE } else { PATIENCE };
-        let patience = self.variant.poll_interval + patience;
+        let expected = updates * u64::from(self.who.count);
+        let patience = if self.who.may_lose { LITTLE } else { PATIENCE };
+        let patience = self.who.variant.poll_interval + patience;
         loop {
             self.check()?;
             let had = self.tally.received.get();
@@ -174,7 +177,7 @@ impl Running {
         publishing.await?.context("who publishes")?;
         let lost = self.all_received(updates).await?;
         let per_client =
-            |index: usize| (after[index] - before[index]) as f64 / f64::from(self.count);
+            |index: usize| (after[index] - before[index]) as f64 / f64::from(self.who.count);
         Ok(Watched {
             updates: counted as f64,
             minutes: length.as_secs_f64() / 60.0,
@@ -184,7 +187,7 @@ impl Running {
             requests: per_client(0),
             up: per_client(1),
             down: per_client(2),
-            cpu: cpu.as_secs_f64() * 1e6 / f64::from(self.count),
+            cpu: cpu.as_secs_f64() * 1e6 / f64::from(self.who.count),
             client_busy: own.div_duration_f64(length),
         })
     }

@@ -15,7 +15,7 @@ pub mod text;
 use anyhow::{Context as _, Result};
 
 use crate::figures::{Measured, What};
-pub use conditions::{conditions, said, usual};
+pub use conditions::{conditions, disturbed, said, usual};
 pub use crowd::crowds;
 pub use peers::peers;
 pub use table::front;
