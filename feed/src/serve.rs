@@ -27,10 +27,6 @@ use actix_web::{App, guard as method, http::header, rt, web};
 
 use crate::Feed;
 
-/// How many connections a worker serves at once; there is a worker for each processor. Further ones
-/// wait in the kernel until others close.
-const CONNECTIONS: usize = 20_000;
-
 /// Serves a technique's routes, its page and what all four have in common, at `HOST` and `PORT` from
 /// the environment, until Ctrl-C or SIGTERM. `QUIET` says which updates it makes by itself: see
 /// `generated.rs`. A server that can't start says why in one line on stderr, and the exit code is 1.
@@ -106,7 +102,8 @@ async fn run(
     };
     // As actix-web's `HttpServer` does it; but that has no place for `Connection`.
     let mut server = Server::build()
-        .max_concurrent_connections(CONNECTIONS)
+        // As many as the process may open files; further ones wait in the kernel until others close.
+        .max_concurrent_connections(usize::MAX)
         .shutdown_signal(stop::stop(feed.clone()))
         .shutdown_timeout(1); // second, for connections that are still open then
     let stopping = server.graceful_shutdown_signal();

@@ -33,6 +33,7 @@ pub fn takes(plan: &Plan) -> Duration {
 /// Ours and theirs, technique by technique, in each round.
 pub async fn measure(plan: &Plan) -> Result<Peers> {
     plan.begin(takes(plan));
+    lab::descendants::adopt();
     let mut all = Vec::new();
     for variant in plan.variants.iter().filter(|variant| !variant.bare) {
         let theirs = plan.peers.iter().filter(|it| it.technique == variant.server);
@@ -48,6 +49,7 @@ pub async fn measure(plan: &Plan) -> Result<Peers> {
             let name = instead.map_or("ours", |it| &it.name);
             plan.say(format!("round {} of {}: {}, {name}", round + 1, plan.rounds, variant.server));
             let figures = plan.quietly(async || one(plan, *variant, *instead).await).await;
+            lab::descendants::end_children(); // nchan's nginx is a process of its own
             let _ = process::stay_on_core(|_| true);
             rounds.push(figures.with_context(|| format!("{}, {name}", variant.server))?);
         }

@@ -147,6 +147,7 @@ fn instead(text: &str) -> Result<Instead, String> {
 }
 
 /// What is measured, and how long.
+#[expect(clippy::struct_excessive_bools, reason = "each is a part by itself")]
 pub struct Plan {
     pub variants: Vec<Variant>,
     /// Those whose costs are drawn over the rate of updates.
