@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::Server;
+use lab::descendants::{adopt, end_children};
 
 use crate::figures::{Conditions, Peer, Peers, Variant};
 use crate::plan::{Plan, begin};
@@ -33,7 +34,7 @@ pub fn takes(plan: &Plan) -> Duration {
 /// Ours and theirs, technique by technique, in each round.
 pub async fn measure(plan: &Plan) -> Result<Peers> {
     plan.begin(takes(plan));
-    lab::descendants::adopt();
+    adopt();
     let mut all = Vec::new();
     for variant in plan.variants.iter().filter(|variant| !variant.bare) {
         let theirs = plan.peers.iter().filter(|it| it.technique == variant.server);
@@ -49,7 +50,6 @@ pub async fn measure(plan: &Plan) -> Result<Peers> {
             let name = instead.map_or("ours", |it| &it.name);
             plan.say(format!("round {} of {}: {}, {name}", round + 1, plan.rounds, variant.server));
             let figures = plan.quietly(async || one(plan, *variant, *instead).await).await;
-            lab::descendants::end_children(); // nchan's nginx is a process of its own
             let _ = process::stay_on_core(|_| true);
             rounds.push(figures.with_context(|| format!("{}, {name}", variant.server))?);
         }
@@ -77,8 +77,10 @@ async fn one(plan: &Plan, variant: Variant, instead: Option<&Instead>) -> Result
     let watched = running.watch(moments, begin, LENGTH).await?;
     let (cpu, memory) = (watched.cpu / watched.updates, running.memory);
     drop(running);
+    end_children(); // nchan's nginx is a process of its own
     let started = start(variant, instead).await?;
     let burst = burst::one(plan, variant, started, CLIENTS, instead.is_some()).await?;
+    end_children();
     ensure!(burst.deliveries > 0.0, "nothing comes from it");
     Ok([cpu, memory, burst.deliveries / burst.busy])
 }
