@@ -63,7 +63,7 @@ pub fn said(it: &Conditions, what: &str) -> String {
 pub fn usual(it: &Conditions) -> String {
     format!(
         "loopback, {} clients, updates of {} bytes, one every {} ms, polling every {} s, {}; HTTP/1.1 \
-         with the headers that Chromium sends with the pages' requests, but for the 16 bytes of long polling's \
+         with the headers that Chromium sends with the pages' requests, but for the 17 bytes of long polling's \
          `Prefer`; bytes are HTTP's and the \
          WebSocket's, without those of TCP and IP. {}. The clients are one process with one thread, \
          busy for {:.0} % of the time at most: it is the servers that are measured.{}",
