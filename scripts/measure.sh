@@ -9,6 +9,7 @@
 #   scripts/measure.sh --naive                 ours beside the naive servers, which need Node: 7 minutes
 #   scripts/measure.sh --server polling='node server.mjs'     another server in the place of ours
 #   scripts/measure.sh --clients 1000,10000    what a client costs when there are many: 2 minutes
+#   scripts/measure.sh --morning 19000         a server is killed, and all its clients come back: 1 minute
 #   scripts/measure.sh --redis --nodes 1,2     what it costs to share the feed with other servers
 #   scripts/measure.sh --redis --clients 95000 --nodes 5     more clients than a process may have: 1 minute
 #   scripts/measure.sh --readme                what a client costs, into the pages: 22 minutes

@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::clients::{self, Publisher};
+use crate::clients::{self, Publisher, Return};
 use crate::figures::{Beside, Row, Variant};
 use crate::plan::{Plan, begin};
 use crate::running::{Running, Who, evenly};
@@ -92,7 +92,7 @@ async fn server(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Server>
 
 /// So many clients that come back.
 fn who(variant: Variant, count: u32) -> Who {
-    Who { variant, count, network: 0, may_lose: true }
+    Who { variant, count, network: 0, comes_back: Some(Return::Soon) }
 }
 
 /// One client, whose connection is cut at random moments, and which comes back after each cut: how

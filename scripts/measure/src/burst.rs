@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-use crate::clients::Publisher;
+use crate::clients::{Publisher, Return};
 use crate::figures::{Burst, Variant};
 use crate::plan::Plan;
 use crate::process::{self, Share};
@@ -59,7 +59,8 @@ pub async fn one(
     // Polling clients ask again at once: what takes a server to its limits is their requests.
     let asking = Variant { poll_interval: Duration::ZERO, ..variant };
     let port = server.port();
-    let who = Who { variant: asking, count: clients, network: 0, may_lose };
+    let comes_back = may_lose.then_some(Return::Soon);
+    let who = Who { variant: asking, count: clients, network: 0, comes_back };
     let mut running = Running::start_for(who, vec![server], &[port]).await?;
     let patience = if may_lose { LOST } else { plan.burst };
     let mut publisher = Publisher::connect(port).await?;

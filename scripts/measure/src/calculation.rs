@@ -269,7 +269,7 @@ fn calculation(engine: &Engine) -> Option<String> {
          6. *What breaks first* is the proxy. There, a client is two connections: two open files, and \
             a port of the proxy's address. Linux has some 28,000 ports for each server behind the proxy \
             (`ip_local_port_range`). With {each} clients on a server {ports}. Next comes the moment after a \
-            server dies: {each} clients come back within a few seconds (`retry:` spreads them). They ask \
+            server dies: {each} clients come back within a few seconds (`retry:` spreads them; [seen](COSTS.md#with-many-clients) with one server). They ask \
             for what is after their cursor, and get it from the other servers' memory. Redis notices \
             nothing of it.\n\
          7. *Where one stream becomes many.* 1,000 ÷ {update} ms: with {servers} readers some {limit} \

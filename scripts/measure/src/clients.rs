@@ -50,6 +50,33 @@ pub const MESSAGE: usize = 64;
 /// How long a client is away whose connection was cut.
 pub const AWAY: Duration = Duration::from_millis(500);
 
+/// How a client comes back that has lost its connection.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Return {
+    /// Always after [`AWAY`].
+    Soon,
+    /// As the pages do: an event stream after the `retry:` that its server has said, the others after a
+    /// second at first and then longer and longer, of which up to a half is left to chance.
+    AtRandom,
+    /// All of them after the same time, the mean of that.
+    Alike,
+}
+
+impl Return {
+    /// After so many attempts that have failed, and with this `retry:`, where there was one.
+    fn after(self, failed: u32, retry: Option<Duration>) -> Duration {
+        const RETRY: Duration = Duration::from_secs(2); // the mean
+        let longest = Duration::from_secs((1 << failed.min(4)).min(10));
+        match (self, retry) {
+            (Return::Soon, _) => AWAY,
+            (Return::AtRandom, Some(retry)) => retry,
+            (Return::Alike, Some(_)) => RETRY,
+            (Return::AtRandom, None) => longest.mul_f64(0.5 + rand::random::<f64>() / 2.0),
+            (Return::Alike, None) => longest.mul_f64(0.75),
+        }
+    }
+}
+
 /// What all clients of one technique have counted together.
 pub struct Tally {
     /// From publishing to reading, in microseconds.
@@ -128,8 +155,8 @@ pub struct Setup {
     pub variant: Variant,
     /// When a polling client asks for the second time: its phase.
     pub phase: Duration,
-    /// Whether it comes back when its connection breaks, instead of ending there.
-    pub comes_back: bool,
+    /// How it comes back when its connection breaks, instead of ending there.
+    pub comes_back: Option<Return>,
 }
 
 /// A client's connection, what it has read and not yet understood, and how far it is.
@@ -148,16 +175,20 @@ struct Place {
     next: u64,
     /// The last id that it saw, where there was one.
     cursor: Option<u64>,
+    /// How many attempts have failed since it last worked.
+    failed: u32,
+    /// What the server has said of the time until it comes back.
+    retry: Option<Duration>,
 }
 
 /// Is a client of this technique until its task is aborted.
 ///
 /// # Errors
 /// What the connection failed with, or what the server said that it should not; unless it comes
-/// back: then it does so after [`AWAY`], with its cursor.
+/// back: then it does so with its cursor.
 pub async fn run(setup: Setup, tally: Rc<Tally>) -> Result<()> {
     // Who comes back may be cut off before the first update: from the beginning, then.
-    let mut place = Place { next: 0, cursor: setup.comes_back.then_some(0) };
+    let mut place = Place { cursor: setup.comes_back.map(|_| 0), ..Place::default() };
     loop {
         let ended = match Client::connect_from(setup.address, setup.server, tally.clone()).await {
             Ok(mut client) => {
@@ -168,10 +199,9 @@ pub async fn run(setup: Setup, tally: Rc<Tally>) -> Result<()> {
             }
             Err(error) => Err(error),
         };
-        if !setup.comes_back {
-            return ended;
-        }
-        sleep(AWAY).await;
+        let Some(comes_back) = setup.comes_back else { return ended };
+        sleep(comes_back.after(place.failed, place.retry)).await;
+        place.failed += 1;
     }
 }
 
@@ -303,6 +333,12 @@ impl Client {
         loop {
             while let Some(end) = end_of_event(&self.read) {
                 let event = self.read.split_to(end);
+                if let Some(retry) = find(&event, b"retry: ") {
+                    // (A chunk's size may stand before it.)
+                    let retry = str::from_utf8(&event[retry + 7..])?.lines().next();
+                    let retry = retry.unwrap_or_default().parse().map(Duration::from_millis);
+                    self.at.retry = Some(retry?);
+                }
                 if let Some(data) = find(&event, b"data: ") {
                     self.saw(find(&event[..data], b"id: ").map(|id| &event[id + 4..]));
                     self.received(update_in(&event[data + 6..]));
@@ -341,7 +377,8 @@ impl Client {
         }
     }
 
-    fn ready(&self) {
+    fn ready(&mut self) {
+        self.at.failed = 0;
         self.tally.ready.set(self.tally.ready.get() + 1);
     }
 
@@ -496,12 +533,18 @@ impl Publisher {
         Ok(Publisher { client, used: Instant::now(), number: 0, bytes: MESSAGE })
     }
 
+    /// Connects anew, and counts on.
+    pub async fn renew(&mut self) -> Result<()> {
+        let (number, bytes) = (self.number, self.bytes);
+        *self = Publisher { number, bytes, ..Publisher::connect(self.client.port).await? };
+        Ok(())
+    }
+
     /// Publishes one message, and waits for its confirmation.
     pub async fn publish(&mut self, is_second: bool) -> Result<()> {
         let (port, number, bytes) = (self.client.port, self.number, self.bytes);
         if self.used.elapsed() > Duration::from_secs(1) {
-            // No server keeps a connection for ever over which nothing comes.
-            *self = Publisher { number, bytes, ..Publisher::connect(port).await? };
+            self.renew().await?; // no server keeps a connection for ever over which nothing comes
         }
         let body = format!(r#"{{"update":"{}"}}"#, message(number, is_second, bytes));
         let length = body.len();

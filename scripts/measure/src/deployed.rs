@@ -78,8 +78,7 @@ async fn one(variant: Variant, server: u16, nginx_port: u16, nginx: &Nginx) -> R
     }
     let (tallies, mut both) = ([Tally::new(), Tally::new()], JoinSet::new());
     let (server_address, phase) = (([127, 0, 0, 1], server).into(), variant.poll_interval);
-    let setup =
-        Setup { address: [0; 4], server: server_address, variant, phase, comes_back: false };
+    let setup = Setup { address: [0; 4], server: server_address, variant, phase, comes_back: None };
     both.spawn_local(clients::run(setup, tallies[0].clone()));
     let mut page = Page::open(variant, nginx_port, nginx, &tallies[1]).await?;
     both.spawn_local(async move {

@@ -341,6 +341,30 @@ pub struct Hundred {
     pub last: [f64; 2],
 }
 
+/// What happens when a server is killed and started again.
+#[derive(Serialize, Deserialize)]
+pub struct Mornings {
+    pub conditions: Conditions,
+    pub points: Vec<Morning>,
+}
+
+/// All clients of one technique come back.
+#[derive(Serialize, Deserialize)]
+pub struct Morning {
+    pub name: String,
+    /// Whether each of them waits a time at random.
+    pub at_random: bool,
+    /// Seconds after the kill: until the server listens again, until all are back, and until all have
+    /// what was published after it.
+    pub away: f64,
+    pub back: f64,
+    pub all: f64,
+    /// How many came back in the busiest second.
+    pub busiest: u32,
+    /// Seconds of the new server's processor time, until all had everything.
+    pub cpu: f64,
+}
+
 /// What is measured: a server's name, and how its clients use it.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Variant {

@@ -19,6 +19,7 @@ mod engine;
 mod figures;
 mod hundred;
 mod load;
+mod morning;
 mod peers;
 mod picture;
 mod plan;
@@ -37,7 +38,7 @@ use lab::Server;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::LocalSet;
 
-use figures::{Crowds, Engine, Hundred, Measured, Peers, Row, Variant, median};
+use figures::{Crowds, Engine, Hundred, Measured, Mornings, Peers, Row, Variant, median};
 use plan::{Options, Plan, allow_open_files, begin};
 use running::{Running, Watched, evenly};
 
@@ -65,6 +66,10 @@ fn main() -> Result<()> {
     }
     if options.redis {
         let measured = LocalSet::new().block_on(&runtime, engine::measure(&options, &plan))?;
+        return tell(&options, &measured);
+    }
+    if options.morning.is_some() {
+        let measured = LocalSet::new().block_on(&runtime, morning::measure(&plan))?;
         return tell(&options, &measured);
     }
     if !plan.crowds.is_empty() {
@@ -228,6 +233,18 @@ impl Kept for Hundred {
     }
 }
 
+impl Kept for Mornings {
+    const FILE: &str = "morning.json";
+
+    fn text(&self) -> String {
+        report::mornings(self)
+    }
+
+    fn pages(&self) -> Result<Vec<Page>> {
+        Ok(vec![Page::Part(report::MORNING, self.text())])
+    }
+}
+
 /// All that is made from the figures that are kept.
 fn kept_pages() -> Result<Vec<Page>> {
     let all = [
@@ -235,6 +252,7 @@ fn kept_pages() -> Result<Vec<Page>> {
         Crowds::read()?.pages()?,
         Peers::read()?.pages()?,
         Engine::read()?.pages()?,
+        Mornings::read()?.pages()?,
     ];
     Ok(all.into_iter().flatten().collect())
 }

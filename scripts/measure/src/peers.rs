@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::Server;
 use lab::descendants::{adopt, end_children};
 
+use crate::clients::Return;
 use crate::figures::{Conditions, Peer, Peers, Variant};
 use crate::plan::{Plan, begin};
 use crate::running::{Running, Who, evenly};
@@ -70,7 +71,7 @@ pub async fn measure(plan: &Plan) -> Result<Peers> {
 async fn one(plan: &Plan, variant: Variant, instead: Option<&Instead>) -> Result<[f64; 3]> {
     let started = start(variant, instead).await?;
     let port = started.port();
-    let who = Who { variant, count: CLIENTS, network: 0, may_lose: true };
+    let who = Who { variant, count: CLIENTS, network: 0, comes_back: Some(Return::Soon) };
     let mut running = Running::start_for(who, vec![started], &[port]).await?;
     let begin = begin(variant);
     let moments = evenly(plan.every, begin + LENGTH);

@@ -92,6 +92,9 @@ pub struct Options {
     /// 10,000 --clients or more only with a Redis, and in several processes
     #[arg(long)]
     pub redis: bool,
+    /// Instead: kills a server with so many clients, starts it again, and sees them come back
+    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub morning: Option<u32>,
     /// With --redis: how many servers share the clients, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "1,2,4", requires = "redis",
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -158,6 +161,8 @@ pub struct Plan {
     pub clients: u32,
     /// How many clients in turn, where that is what is measured.
     pub crowds: Vec<u32>,
+    /// Whether there are no more than that at the same time.
+    pub alone: bool,
     /// Whether they are too many for one process.
     pub hundred: bool,
     pub every: Duration,
@@ -231,8 +236,9 @@ impl Plan {
             in_pictures,
             others: options.server.clone(),
             peers: options.peer.clone(),
-            clients: options.clients[0],
+            clients: options.morning.unwrap_or(options.clients[0]),
             crowds: if options.clients.len() > 1 { options.clients.clone() } else { Vec::new() },
+            alone: options.clients.len() > 1 || options.morning.is_some(),
             hundred: options.redis && options.clients[0] >= 10_000,
             every: options.every,
             poll_interval,
@@ -288,7 +294,7 @@ impl Plan {
     /// three times, with five variants each.
     pub fn most_clients(&self) -> u32 {
         let rates = u32::try_from(self.rates.len()).expect("they are few");
-        let at_once = if self.crowds.is_empty() { 25 + 7 * rates } else { 0 };
+        let at_once = if self.alone { 1 } else { 25 + 7 * rates };
         let at_once = self.clients.saturating_mul(at_once);
         self.bursts
             .iter()
@@ -399,7 +405,7 @@ pub fn begin(variant: Variant) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{crowd, engine, hundred};
+    use crate::{crowd, engine, hundred, morning};
 
     /// The script says how long each takes before anything is built.
     #[test]
@@ -415,6 +421,7 @@ mod tests {
             let options = Options::parse_from(format!("measure{command}").split_whitespace());
             let plan = Plan::new(&options);
             let takes = match (options.redis, plan.crowds.is_empty()) {
+                _ if options.morning.is_some() => morning::takes(&plan),
                 _ if plan.hundred => hundred::takes(&options),
                 (true, _) => engine::takes(&options, &plan),
                 (_, false) => crowd::takes(&plan),

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom as _;
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::clients::{self, Publisher, Setup, Tally};
+use crate::clients::{self, Publisher, Return, Setup, Tally};
 use crate::figures::Variant;
 use crate::process;
 
@@ -30,8 +30,8 @@ pub struct Who {
     pub count: u32,
     /// Theirs are the addresses 127.0.`network`.*; with 0, the first of them leave it to the system.
     pub network: u8,
-    /// Whether they come back whenever their connection breaks: then some updates may be lost.
-    pub may_lose: bool,
+    /// How they come back whenever their connection breaks: then some updates may be lost.
+    pub comes_back: Option<Return>,
 }
 
 /// A server with its clients connected and waiting; or several, among which they are shared.
@@ -54,7 +54,7 @@ impl Running {
         ports: &[u16],
         count: u32,
     ) -> Result<Running> {
-        let who = Who { variant, count, network: 0, may_lose: false };
+        let who = Who { variant, count, network: 0, comes_back: None };
         Running::start_for(who, servers, ports).await
     }
 
@@ -96,7 +96,7 @@ impl Running {
     async fn connect(&mut self, ports: &[u16], count: u32) -> Result<()> {
         self.tally.ready.set(0);
         for index in 0..count {
-            let Who { variant, network, may_lose, .. } = self.who;
+            let Who { variant, network, comes_back, .. } = self.who;
             let interval = variant.poll_interval;
             let setup = Setup {
                 address: match (network, u8::try_from(index / AN_ADDRESS)?) {
@@ -106,7 +106,7 @@ impl Running {
                 server: ([127, 0, 0, 1], ports[index as usize % ports.len()]).into(),
                 variant,
                 phase: interval.mul_f64(rand::random()),
-                comes_back: may_lose,
+                comes_back,
             };
             self.clients.spawn_local(clients::run(setup, self.tally.clone()));
             self.ready((index + 1).saturating_sub(CONNECTING)).await?;
@@ -135,7 +135,7 @@ impl Running {
     /// many were lost.
     pub async fn all_received(&mut self, updates: u64) -> Result<u64> {
         let expected = updates * u64::from(self.who.count);
-        let patience = if self.who.may_lose { LITTLE } else { PATIENCE };
+        let patience = if self.who.comes_back == Some(Return::Soon) { LITTLE } else { PATIENCE };
         let patience = self.who.variant.poll_interval + patience;
         loop {
             self.check()?;

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 
-use crate::clients::{self, Publisher, Setup, Tally};
+use crate::clients::{self, Publisher, Return, Setup, Tally};
 use crate::distance::line_before;
 use crate::figures::{Traffic, Variant, Wire};
 use crate::plan::{Plan, begin};
@@ -141,8 +141,11 @@ fn client(variant: Variant, server: SocketAddr) -> Result<Child> {
 /// Is a client, until it is killed.
 pub async fn be_client(variant: Variant, server: SocketAddr) -> Result<()> {
     let phase = variant.poll_interval;
-    clients::run(Setup { address: [0; 4], server, variant, phase, comes_back: true }, Tally::new())
-        .await
+    clients::run(
+        Setup { address: [0; 4], server, variant, phase, comes_back: Some(Return::Soon) },
+        Tally::new(),
+    )
+    .await
 }
 
 async fn ip(what: &str) -> Result<()> {

@@ -7,6 +7,7 @@ mod conditions;
 mod crowd;
 mod deployed;
 mod distance;
+mod morning;
 mod peers;
 mod rates;
 mod table;
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result};
 use crate::figures::{Measured, What};
 pub use conditions::{conditions, disturbed, said, usual};
 pub use crowd::crowds;
+pub use morning::mornings;
 pub use peers::peers;
 pub use table::front;
 
@@ -58,6 +60,8 @@ pub const FRONT: Part = Part { page: "README.md", name: "measured" };
 pub const CLIENTS: Part = Part { page: "scripts/COSTS.md", name: "clients" };
 /// Ours beside what people would take instead.
 pub const PEERS: Part = Part { page: "scripts/COSTS.md", name: "peers" };
+/// What happens when a server is killed.
+pub const MORNING: Part = Part { page: "scripts/COSTS.md", name: "morning" };
 /// What an engine costs.
 pub const ENGINE: Part = Part { page: "scripts/PAST-ONE-MACHINE.md", name: "engine" };
 
