@@ -72,6 +72,11 @@ const INSTEAD: &[(&str, &str, &str)] = &[
         "bash -n scripts/past-one-machine.sh",
         "a step of its own runs it",
     ),
+    (
+        "scripts/frameworks.sh",
+        "bash -n scripts/frameworks.sh",
+        "it would fetch frameworks; a step of its own runs it",
+    ),
     ("scripts/pictures.sh", "bash -n scripts/pictures.sh", "it would take the pictures again"),
     (
         "scripts/measure.sh",
