@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs, net::TcpListener, process, time::Duration};
+use std::{env, fs, process, time::Duration};
 
 use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
@@ -19,6 +19,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 use url::{ParseError, Url};
+
+use crate::server::free_port;
 
 pub use fantoccini::key::Key;
 
@@ -477,18 +479,6 @@ fn arguments(profile: &Path) -> Vec<String> {
     ];
     let profile = format!("--user-data-dir={}", profile.display());
     arguments.into_iter().map(Into::into).chain([profile]).collect()
-}
-
-/// A free port, of those which the system gives to nobody who connects: WebKit's driver takes none
-/// of its own choice, needs some seconds until it listens, and waits for no connection to time out.
-fn free_port() -> u16 {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let mut ports = (0..2000).map(|_| {
-        let next = process::id() * 16 + COUNT.fetch_add(1, Ordering::Relaxed);
-        30_000 + u16::try_from(next % 2000).expect("it is small")
-    });
-    let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    port.expect("one of two thousand ports is free")
 }
 
 /// Where `cargo install geckodriver` puts it, also when that is not in the `PATH`.

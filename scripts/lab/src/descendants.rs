@@ -31,6 +31,22 @@ pub fn end_children() {
     end_while(|pid| parent(pid).is_some_and(|parent| parent == this));
 }
 
+/// A process, and those that it has started and that still run. Linux only: elsewhere it is alone.
+#[must_use]
+pub fn family(pid: i32) -> Vec<i32> {
+    let mut all = vec![pid];
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        for thread in threads {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        }
+        at += 1;
+    }
+    all
+}
+
 /// The parent's process id, which stands behind the name and the state (`proc_pid_stat(5)`).
 fn parent(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -1,11 +1,11 @@
 //! The four servers, each behind a line, as `scripts/all.sh` starts them: but at free ports.
 
-use std::net::TcpListener;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::server::free_port;
 use crate::{SERVERS, Server, binary, soon};
 
 /// The four servers, and the lines before them. Dropped, all of it ends.
@@ -57,11 +57,4 @@ impl Lines {
         let (ports, first) = (ports.collect::<String>(), self.ports[0].1);
         format!("http://127.0.0.1:{first}/public/compare/index.html?line={}{ports}", self.control)
     }
-}
-
-/// A port that nobody listens on, and that nobody gets who asks for any free one.
-fn free_port() -> u16 {
-    let port = || rand::random_range(20_000..30_000);
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    std::iter::repeat_with(port).find(is_free).expect("there is no end of them")
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::{sync::watch, time::sleep, time::timeout};
 
-use crate::descendants::{MARK, adopt, end_children, end_marked};
+use crate::descendants::{MARK, adopt, end_children, end_marked, family};
 use crate::time::{late, soon, within};
 
 /// The four servers, each named as its crate is.
@@ -275,15 +275,7 @@ impl Server {
     /// Its process, and those that it has started.
     fn family(&self) -> Vec<i32> {
         linux_only();
-        let mut all = vec![self.pid()];
-        let mut at = 0;
-        while let Some(pid) = all.get(at) {
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-            let children = children.unwrap_or_default();
-            all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
-            at += 1;
-        }
-        all
+        family(self.pid())
     }
 
     /// Waits until it has so many files open.
@@ -470,7 +462,7 @@ async fn accepts(host: &str, port: u16) -> Option<&'static str> {
 static PORTS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
 
 /// A port that is free, below those that the system takes for connections (RFC 6335 §6).
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     // Where there is no IPv6, by IPv4 only.
     let is_free =
         |port: &u16| ["::", "0.0.0.0"].iter().any(|any| TcpListener::bind((*any, *port)).is_ok());

@@ -82,7 +82,7 @@ pub async fn measure(plan: &Plan, rows: &[Row]) -> Result<Vec<Beside>> {
     Ok(all.collect())
 }
 
-async fn server(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Server> {
+async fn server(plan: &Plan, variant: Variant, is_naive: bool) -> Server {
     if !is_naive {
         return start_server(plan, variant.server).await;
     }
@@ -92,14 +92,14 @@ async fn server(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Server>
 
 /// So many clients that come back.
 fn who(variant: Variant, count: u32) -> Who {
-    Who { variant, count, network: 0, comes_back: Some(Return::Soon) }
+    Who { comes_back: Some(Return::Soon), ..Who::of(variant, count) }
 }
 
 /// One client, whose connection is cut at random moments, and which comes back after each cut: how
 /// many updates were published, lost and received twice.
 async fn cut(plan: &Plan, variant: Variant, is_naive: bool) -> Result<[u64; 3]> {
     let variant = Variant { poll_interval: POLL_INTERVAL, ..variant };
-    let server = server(plan, variant, is_naive).await?;
+    let server = server(plan, variant, is_naive).await;
     let port = server.port();
     let (scissors, _) = broadcast::channel(1);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -142,7 +142,7 @@ async fn pass_all(listener: TcpListener, port: u16, scissors: broadcast::Sender<
 
 /// What a server takes for a delivery, as in a round of ours.
 async fn round(plan: &Plan, variant: Variant) -> Result<f64> {
-    let server = server(plan, variant, true).await?;
+    let server = server(plan, variant, true).await;
     let port = server.port();
     let who = who(variant, plan.clients);
     let mut running = Running::start_for(who, vec![server], &[port]).await?;
@@ -155,7 +155,7 @@ async fn round(plan: &Plan, variant: Variant) -> Result<f64> {
 /// Two bursts, the second one with a client that reads nothing.
 async fn burst(plan: &Plan, variant: Variant, is_naive: bool) -> Result<Beside> {
     let variant = Variant { poll_interval: POLL_INTERVAL, ..variant };
-    let server = server(plan, variant, is_naive).await?;
+    let server = server(plan, variant, is_naive).await;
     let port = server.port();
     let mut running = Running::start_for(who(variant, READERS), vec![server], &[port]).await?;
     let mut publisher = Publisher::connect(port).await?;

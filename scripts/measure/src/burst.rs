@@ -24,12 +24,9 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Burst>> {
         for variant in plan.variants.iter().filter(|variant| !variant.bare) {
             plan.say(format!("a burst for {clients} clients: {}", variant.server));
             let burst = plan.quietly(async || {
-                // Where no core can be chosen, the server has all of them, as the figures will say.
-                let _ = process::stay_on_core(|core| core == 0); // what is started inherits it
-                let server = start_server(plan, variant.server).await;
-                let _ = process::stay_on_core(|core| core != 0);
+                let server = process::on_one_core(start_server(plan, variant.server)).await;
                 let memory = idle_memory(plan, *variant, *clients).await?;
-                let burst = one(plan, *variant, server?, *clients, false).await?;
+                let burst = one(plan, *variant, server, *clients, false).await?;
                 anyhow::Ok(Burst { memory, ..burst })
             });
             let burst = burst.await;
@@ -43,7 +40,7 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Burst>> {
 /// Before a burst: memory is measured while all wait.
 async fn idle_memory(plan: &Plan, variant: Variant, clients: u32) -> Result<f64> {
     let idle = Variant { poll_interval: Duration::from_secs(3600), ..variant };
-    let server = start_server(plan, variant.server).await?;
+    let server = start_server(plan, variant.server).await;
     let port = server.port();
     Ok(Running::start(idle, vec![server], &[port], clients).await?.memory)
 }
@@ -60,7 +57,7 @@ pub async fn one(
     let asking = Variant { poll_interval: Duration::ZERO, ..variant };
     let port = server.port();
     let comes_back = may_lose.then_some(Return::Soon);
-    let who = Who { variant: asking, count: clients, network: 0, comes_back };
+    let who = Who { comes_back, ..Who::of(asking, clients) };
     let mut running = Running::start_for(who, vec![server], &[port]).await?;
     let patience = if may_lose { LOST } else { plan.burst };
     let mut publisher = Publisher::connect(port).await?;

@@ -49,10 +49,7 @@ pub async fn measure(plan: &Plan) -> Result<Crowds> {
 }
 
 async fn one(plan: &Plan, variant: Variant, clients: u32) -> Result<Crowd> {
-    // Where no core can be chosen, the server has all of them.
-    let _ = process::stay_on_core(|core| core == 0); // what is started inherits it
-    let server = start_server(plan, variant.server).await?;
-    let _ = process::stay_on_core(|core| core != 0);
+    let server = process::on_one_core(start_server(plan, variant.server)).await;
     let port = server.port();
     let mut running = Running::start(variant, vec![server], &[port], clients).await?;
     let (connecting, connecting_cpu) = running.connecting;

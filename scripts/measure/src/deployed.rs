@@ -2,7 +2,6 @@
 //! for TLS in it, and so with HTTP/2 (but for WebSockets, which stay on HTTP/1.1). Beside it the same
 //! with plain HTTP/1.1, straight to the server, as everything else is measured.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::rc::Rc;
@@ -12,11 +11,12 @@ use std::{env, fs, process};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use futures_util::{SinkExt as _, StreamExt as _};
 use h2::RecvStream;
 use h2::client::SendRequest;
 use http::{Request, Uri};
+use lab::server::free_port;
 use lab::{SERVERS, Server};
 use memchr::memmem::{find, rfind};
 use nix::sys::signal::{Signal, kill};
@@ -52,7 +52,7 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Deployed>> {
     }
     let variants: Vec<_> = plan.variants.iter().filter(|variant| !variant.bare).collect();
     let servers = variants.iter().map(|variant| start_server(plan, variant.server));
-    let servers = try_join_all(servers).await?;
+    let servers = join_all(servers).await;
     let names = variants.iter().map(|variant| variant.server);
     let nginx =
         Nginx::start(&names.zip(servers.iter().map(Server::port)).collect::<Vec<_>>()).await?;
@@ -238,7 +238,7 @@ impl Nginx {
             ClientConfig::builder_with_protocol_versions(&[&TLS13]).with_root_certificates(roots);
         let mut client = client.with_no_client_auth();
         client.resumption = Resumption::disabled(); // each handshake is a whole one
-        let ports = servers.iter().map(|_| free_port()).collect::<Result<Vec<_>>>()?;
+        let ports = servers.iter().map(|_| free_port()).collect::<Vec<_>>();
         let folder_name = folder.to_str().context("its name is text")?;
         fs::write(folder.join("nginx.conf"), with_tls(folder_name, servers, &ports)?)?;
         let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin"; // where Debian has it
@@ -267,10 +267,6 @@ impl Drop for Nginx {
     }
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 /// `scripts/nginx.conf` with the addresses put in, and its block for TLS, which is a comment there, once
 /// for each server at one of these ports.
 fn with_tls(folder: &str, servers: &[(&str, u16)], ports: &[u16]) -> Result<String> {
@@ -288,7 +284,7 @@ fn with_tls(folder: &str, servers: &[(&str, u16)], ports: &[u16]) -> Result<Stri
     let mut text = [before, &blocks.collect::<String>(), after].concat();
     for name in SERVERS {
         let server = servers.iter().find(|(it, _)| *it == name).map_or(9, |(_, port)| *port);
-        for (place, port) in [("-1", server), ("-2", server), ("", free_port()?)] {
+        for (place, port) in [("-1", server), ("-2", server), ("", free_port())] {
             let place = format!("@{}{place}@", name.to_uppercase());
             text = text.replace(&place, &format!("127.0.0.1:{port}"));
         }
@@ -304,8 +300,7 @@ mod tests {
     #[tokio::test]
     async fn the_block_for_tls_works() {
         let variant = Variant { server: "polling", poll_interval: Duration::ZERO, bare: false };
-        let nobody = free_port().expect("there is one");
-        let nginx = Nginx::start(&[("polling", nobody)]).await.expect("it starts");
+        let nginx = Nginx::start(&[("polling", free_port())]).await.expect("it starts");
         let open = async || {
             let mut page = Page::open(variant, nginx.ports[0], &nginx, &Tally::new()).await?;
             page.next().await

@@ -170,7 +170,7 @@ async fn all_say(crowds: &mut [Crowd]) -> Result<Vec<Said>> {
 /// Is clients of one server, until killed: says when all are connected, and when all have an update.
 pub async fn be_crowd(variant: Variant, port: u16, network: u8, count: u32) -> Result<()> {
     allow_open_files(count)?;
-    let who = Who { variant, count, network, comes_back: None };
+    let who = Who { network, ..Who::of(variant, count) };
     let mut running = Running::start_for(who, Vec::new(), &[port]).await?;
     for updates in 0.. {
         if updates > 0 {

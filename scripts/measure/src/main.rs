@@ -35,57 +35,47 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use lab::Server;
+use lab::server::free_port;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::LocalSet;
 
 use figures::{Crowds, Engine, Hundred, Measured, Mornings, Peers, Row, Variant, median};
-use plan::{Options, Plan, allow_open_files, begin};
+use plan::{Kind, Options, Plan, allow_open_files, begin};
 use running::{Running, Watched, evenly};
 
 fn main() -> Result<()> {
     let options = Options::parse();
     let plan = Plan::new(&options);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, all(&options, &plan))
+}
+
+async fn all(options: &Options, plan: &Plan) -> Result<()> {
     if let (Some(server), Some(network)) = (options.within.as_client, options.within.network) {
-        let crowd = hundred::be_crowd(plan.variants[0], server.port(), network, plan.clients);
-        return LocalSet::new().block_on(&runtime, crowd);
-    }
-    if plan.hundred {
-        let measured = LocalSet::new().block_on(&runtime, hundred::measure(&options, &plan))?;
-        return tell(&options, &measured);
+        return hundred::be_crowd(plan.variants[0], server.port(), network, plan.clients).await;
     }
     allow_open_files(plan.most_clients())?;
     if let Some(server) = options.within.as_client {
-        let variant = plan.variants[usize::from(options.within.bare)];
-        return LocalSet::new().block_on(&runtime, wire::be_client(variant, server));
+        return wire::be_client(plan.variants[usize::from(options.within.bare)], server).await;
     }
     if options.within.on_the_wire {
-        let wire = LocalSet::new().block_on(&runtime, wire::within(&plan))?;
-        println!("{}", serde_json::to_string(&wire)?);
+        println!("{}", serde_json::to_string(&wire::within(plan).await?)?);
         return Ok(());
     }
-    if options.redis {
-        let measured = LocalSet::new().block_on(&runtime, engine::measure(&options, &plan))?;
-        return tell(&options, &measured);
-    }
-    if options.morning.is_some() {
-        let measured = LocalSet::new().block_on(&runtime, morning::measure(&plan))?;
-        return tell(&options, &measured);
-    }
-    if !plan.crowds.is_empty() {
-        let measured = LocalSet::new().block_on(&runtime, crowd::measure(&plan))?;
-        return tell(&options, &measured);
-    }
-    if !plan.peers.is_empty() {
-        let measured = LocalSet::new().block_on(&runtime, peers::measure(&plan))?;
-        return tell(&options, &measured);
-    }
     if options.again {
-        return kept_pages()?.into_iter().try_for_each(|page| page.write());
+        return kept_pages()?.iter().try_for_each(Page::write);
     }
-    let measured = LocalSet::new().block_on(&runtime, measure(&plan))?;
+    match plan.kind {
+        Kind::Hundred => return tell(options, &hundred::measure(options, plan).await?),
+        Kind::Engine => return tell(options, &engine::measure(options, plan).await?),
+        Kind::Morning => return tell(options, &morning::measure(plan).await?),
+        Kind::Crowds => return tell(options, &crowd::measure(plan).await?),
+        Kind::Peers => return tell(options, &peers::measure(plan).await?),
+        Kind::Costs => {}
+    }
+    let measured = measure(plan).await?;
     plan.progress.finish_and_clear();
-    tell(&options, &measured)?;
+    tell(options, &measured)?;
     options.svg.as_ref().map(|folder| draw(&measured, folder)).transpose()?;
     let wrong: u64 = measured.rows.iter().map(|row| row.lost + row.twice).sum();
     ensure!(wrong == 0, "{wrong} updates were lost or came twice: see the table");
@@ -125,10 +115,14 @@ fn draw(measured: &Measured, folder: &Path) -> Result<()> {
 /// Figures that are kept in `scripts/pictures`, and what is made from them.
 trait Kept: Serialize + DeserializeOwned {
     const FILE: &str;
+    const PART: report::Part;
 
-    /// For a terminal.
+    /// For a terminal, and mostly for the page.
     fn text(&self) -> String;
-    fn pages(&self) -> Result<Vec<Page>>;
+
+    fn pages(&self) -> Result<Vec<Page>> {
+        Ok(vec![Page::Part(Self::PART, self.text())])
+    }
 
     fn read() -> Result<Self> {
         let json = std::fs::read_to_string(pictures().join(Self::FILE));
@@ -166,6 +160,7 @@ impl Page {
 
 impl Kept for Measured {
     const FILE: &str = "measured.json";
+    const PART: report::Part = report::COSTS;
 
     fn text(&self) -> String {
         report::all(self)
@@ -174,7 +169,7 @@ impl Kept for Measured {
     fn pages(&self) -> Result<Vec<Page>> {
         let pictures = picture::all(self).into_iter();
         let pictures = pictures.map(|(name, svg)| Ok(Page::Picture(name, svg?)));
-        let parts = [(report::COSTS, report::costs(self)), (report::FRONT, report::front(self))];
+        let parts = [(Self::PART, report::costs(self)), (report::FRONT, report::front(self))];
         let parts = parts
             .into_iter()
             .map(|(part, text)| Ok(Page::Part(part, text.context("it is incomplete")?)));
@@ -184,6 +179,7 @@ impl Kept for Measured {
 
 impl Kept for Crowds {
     const FILE: &str = "clients.json";
+    const PART: report::Part = report::CLIENTS;
 
     fn text(&self) -> String {
         report::crowds(self)
@@ -191,24 +187,22 @@ impl Kept for Crowds {
 
     fn pages(&self) -> Result<Vec<Page>> {
         let picture = Page::Picture("clients.svg", picture::crowds(self)?);
-        Ok(vec![picture, Page::Part(report::CLIENTS, self.text())])
+        Ok(vec![picture, Page::Part(Self::PART, self.text())])
     }
 }
 
 impl Kept for Peers {
     const FILE: &str = "peers.json";
+    const PART: report::Part = report::PEERS;
 
     fn text(&self) -> String {
         report::peers(self)
-    }
-
-    fn pages(&self) -> Result<Vec<Page>> {
-        Ok(vec![Page::Part(report::PEERS, self.text())])
     }
 }
 
 impl Kept for Engine {
     const FILE: &str = "engine.json";
+    const PART: report::Part = report::ENGINE;
 
     fn text(&self) -> String {
         calculation::engine(self)
@@ -216,12 +210,13 @@ impl Kept for Engine {
 
     fn pages(&self) -> Result<Vec<Page>> {
         let text = self.text() + &calculation::tried(self, &Hundred::read()?).unwrap_or_default();
-        Ok(vec![Page::Part(report::ENGINE, text)])
+        Ok(vec![Page::Part(Self::PART, text)])
     }
 }
 
 impl Kept for Hundred {
     const FILE: &str = "hundred.json";
+    const PART: report::Part = report::ENGINE;
 
     fn text(&self) -> String {
         let engine = Engine::read().ok();
@@ -235,13 +230,10 @@ impl Kept for Hundred {
 
 impl Kept for Mornings {
     const FILE: &str = "morning.json";
+    const PART: report::Part = report::MORNING;
 
     fn text(&self) -> String {
         report::mornings(self)
-    }
-
-    fn pages(&self) -> Result<Vec<Page>> {
-        Ok(vec![Page::Part(report::MORNING, self.text())])
     }
 }
 
@@ -258,24 +250,23 @@ fn kept_pages() -> Result<Vec<Page>> {
 }
 
 /// Starts a server: ours, or the one that takes its place.
-async fn start_server(plan: &Plan, name: &str) -> Result<Server> {
+async fn start_server(plan: &Plan, name: &str) -> Server {
     match plan.other(name) {
-        None => Ok(Server::start(name).await),
+        None => Server::start(name).await,
         Some(command) => start_other(name, command).await,
     }
 }
 
 /// Starts somebody else's server. Many a one takes the port 0 for none: it gets one that is free.
-async fn start_other(name: &str, command: &str) -> Result<Server> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+async fn start_other(name: &str, command: &str) -> Server {
     let mut shell = tokio::process::Command::new("sh");
     shell.arg("-c").arg(format!("exec {command}")).env("QUIET", "1");
-    shell.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
-    Ok(Server::spawn(name, &mut shell).await)
+    shell.env("PORT", free_port().to_string()).env("HOST", "127.0.0.1");
+    Server::spawn(name, &mut shell).await
 }
 
 async fn start(plan: &Plan, variant: Variant) -> Result<Running> {
-    let server = start_server(plan, variant.server).await?;
+    let server = start_server(plan, variant.server).await;
     let port = server.port();
     Running::start(variant, vec![server], &[port], plan.clients).await
 }

@@ -49,11 +49,9 @@ pub async fn measure(plan: &Plan) -> Result<Mornings> {
 }
 
 async fn one(plan: &Plan, variant: Variant, comes_back: Return) -> Result<Morning> {
-    let _ = process::stay_on_core(|core| core == 0); // what is started inherits it
-    let first = start_server(plan, variant.server).await?;
+    let first = process::on_one_core(start_server(plan, variant.server)).await;
     let port = first.port();
-    let _ = process::stay_on_core(|core| core != 0);
-    let who = Who { variant, count: plan.clients, network: 0, comes_back: Some(comes_back) };
+    let who = Who { comes_back: Some(comes_back), ..Who::of(variant, plan.clients) };
     let mut running = Running::start_for(who, vec![first], &[port]).await?;
     let mut publisher = Publisher::connect(port).await?;
     sleep(begin(variant)).await;
@@ -65,12 +63,9 @@ async fn one(plan: &Plan, variant: Variant, comes_back: Return) -> Result<Mornin
     let killed = Instant::now();
     running.servers[0].signal(Signal::SIGKILL);
     running.servers.remove(0).end().await;
-    let _ = process::stay_on_core(|core| core == 0);
     let mut command = server::command(variant.server);
-    let server =
-        Server::spawn(variant.server, command.env("QUIET", "1").env("PORT", port.to_string()));
-    let server = server.await;
-    let _ = process::stay_on_core(|core| core != 0);
+    command.env("QUIET", "1").env("PORT", port.to_string());
+    let server = process::on_one_core(Server::spawn(variant.server, &mut command)).await;
     let away = killed.elapsed();
     publisher.renew().await?;
     publisher.publish(false).await?;

@@ -69,9 +69,9 @@ pub async fn measure(plan: &Plan) -> Result<Peers> {
 /// Milliseconds of CPU for 1,000 deliveries, bytes of memory for a client that waits, and deliveries for
 /// each second of CPU in a burst. (Many a server loses what comes while a client is away.)
 async fn one(plan: &Plan, variant: Variant, instead: Option<&Instead>) -> Result<[f64; 3]> {
-    let started = start(variant, instead).await?;
+    let started = start(variant, instead).await;
     let port = started.port();
-    let who = Who { variant, count: CLIENTS, network: 0, comes_back: Some(Return::Soon) };
+    let who = Who { comes_back: Some(Return::Soon), ..Who::of(variant, CLIENTS) };
     let mut running = Running::start_for(who, vec![started], &[port]).await?;
     let begin = begin(variant);
     let moments = evenly(plan.every, begin + LENGTH);
@@ -79,7 +79,7 @@ async fn one(plan: &Plan, variant: Variant, instead: Option<&Instead>) -> Result
     let (cpu, memory) = (watched.cpu / watched.updates, running.memory);
     drop(running);
     end_children(); // nchan's nginx is a process of its own
-    let started = start(variant, instead).await?;
+    let started = start(variant, instead).await;
     let burst = burst::one(plan, variant, started, CLIENTS, instead.is_some()).await?;
     end_children();
     ensure!(burst.deliveries > 0.0, "nothing comes from it");
@@ -87,12 +87,12 @@ async fn one(plan: &Plan, variant: Variant, instead: Option<&Instead>) -> Result
 }
 
 /// On one core; the clients have the others.
-async fn start(variant: Variant, instead: Option<&Instead>) -> Result<Server> {
-    let _ = process::stay_on_core(|core| core == 0); // what is started inherits it
-    let server = match instead {
-        None => Ok(Server::start(variant.server).await),
-        Some(instead) => start_other(variant.server, &instead.command).await,
-    };
-    let _ = process::stay_on_core(|core| core != 0);
-    server
+async fn start(variant: Variant, instead: Option<&Instead>) -> Server {
+    process::on_one_core(async {
+        match instead {
+            None => Server::start(variant.server).await,
+            Some(instead) => start_other(variant.server, &instead.command).await,
+        }
+    })
+    .await
 }

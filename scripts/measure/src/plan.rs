@@ -18,6 +18,8 @@ use crate::peers::{self, Instead};
 /// How often a disturbed round is repeated; and how many repeats that did not help are enough to see
 /// that none will.
 const REPEATS: u32 = 2;
+/// With so many clients on an engine, they are in several processes.
+const MANY: u32 = 10_000;
 const ENOUGH: u32 = 4;
 
 /// Measures what each real-time technique costs on this machine.
@@ -149,9 +151,39 @@ fn instead(text: &str) -> Result<Instead, String> {
     Ok(Instead { name: name.into(), technique, command })
 }
 
+/// Which measurement it is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// The usual one.
+    Costs,
+    /// Several numbers of clients in turn.
+    Crowds,
+    /// Ours beside other people's servers.
+    Peers,
+    /// A server is killed.
+    Morning,
+    /// Servers share a feed.
+    Engine,
+    /// The same with more clients than one process may have.
+    Hundred,
+}
+
+impl Kind {
+    fn of(options: &Options) -> Kind {
+        match options {
+            _ if options.redis && options.clients[0] >= MANY => Kind::Hundred,
+            _ if options.redis => Kind::Engine,
+            _ if options.morning.is_some() => Kind::Morning,
+            _ if options.clients.len() > 1 => Kind::Crowds,
+            _ if !options.peer.is_empty() => Kind::Peers,
+            _ => Kind::Costs,
+        }
+    }
+}
+
 /// What is measured, and how long.
-#[expect(clippy::struct_excessive_bools, reason = "each is a part by itself")]
 pub struct Plan {
+    pub kind: Kind,
     pub variants: Vec<Variant>,
     /// Those whose costs are drawn over the rate of updates.
     pub in_pictures: Vec<Variant>,
@@ -161,10 +193,6 @@ pub struct Plan {
     pub clients: u32,
     /// How many clients in turn, where that is what is measured.
     pub crowds: Vec<u32>,
-    /// Whether there are no more than that at the same time.
-    pub alone: bool,
-    /// Whether they are too many for one process.
-    pub hundred: bool,
     pub every: Duration,
     pub poll_interval: Duration,
     /// How long a round is.
@@ -232,14 +260,13 @@ impl Plan {
             _ => seconds(30),
         };
         Plan {
+            kind: Kind::of(options),
             variants,
             in_pictures,
             others: options.server.clone(),
             peers: options.peer.clone(),
             clients: options.morning.unwrap_or(options.clients[0]),
-            crowds: if options.clients.len() > 1 { options.clients.clone() } else { Vec::new() },
-            alone: options.clients.len() > 1 || options.morning.is_some(),
-            hundred: options.redis && options.clients[0] >= 10_000,
+            crowds: options.clients.clone(),
             every: options.every,
             poll_interval,
             length,
@@ -294,15 +321,14 @@ impl Plan {
     /// three times, with five variants each.
     pub fn most_clients(&self) -> u32 {
         let rates = u32::try_from(self.rates.len()).expect("they are few");
-        let at_once = if self.alone { 1 } else { 25 + 7 * rates };
-        let at_once = self.clients.saturating_mul(at_once);
-        self.bursts
-            .iter()
-            .chain(&self.crowds)
-            .copied()
-            .chain([at_once, if self.peers.is_empty() { 0 } else { peers::CLIENTS }])
-            .max()
-            .expect("there is one at least")
+        let all = self.clients.saturating_mul(25 + 7 * rates);
+        match self.kind {
+            Kind::Costs | Kind::Engine => self.bursts.iter().copied().fold(all, u32::max),
+            Kind::Crowds => self.crowds.iter().copied().fold(0, u32::max),
+            Kind::Peers => peers::CLIENTS,
+            Kind::Morning => self.clients,
+            Kind::Hundred => 0, // they are in processes of their own
+        }
     }
 
     /// For how long what is rare is watched, round after round: at least three of most rates.
@@ -420,12 +446,13 @@ mod tests {
         for (command, about) in said {
             let options = Options::parse_from(format!("measure{command}").split_whitespace());
             let plan = Plan::new(&options);
-            let takes = match (options.redis, plan.crowds.is_empty()) {
-                _ if options.morning.is_some() => morning::takes(&plan),
-                _ if plan.hundred => hundred::takes(&options),
-                (true, _) => engine::takes(&options, &plan),
-                (_, false) => crowd::takes(&plan),
-                (..) => plan.takes(),
+            let takes = match plan.kind {
+                Kind::Costs => plan.takes(),
+                Kind::Crowds => crowd::takes(&plan),
+                Kind::Peers => peers::takes(&plan),
+                Kind::Morning => morning::takes(&plan),
+                Kind::Engine => engine::takes(&options, &plan),
+                Kind::Hundred => hundred::takes(&options),
             };
             let minutes = minutes(takes);
             assert!(

@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result};
+use lab::descendants::family;
 use nix::sys::resource::{UsageWho, getrusage};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
@@ -16,23 +17,15 @@ fn look_at<T>(pid: i32, answer: impl Fn(&sysinfo::Process) -> T) -> Result<T> {
 
 /// Its resident bytes, with those of all processes that it has started.
 pub fn memory(pid: i32) -> Result<u64> {
-    let theirs = children(pid).into_iter().map(|child| memory(child).unwrap_or(0)).sum::<u64>();
+    let theirs = family(pid).into_iter().skip(1);
+    let theirs = theirs.filter_map(|pid| look_at(pid, sysinfo::Process::memory).ok()).sum::<u64>();
     Ok(look_at(pid, sysinfo::Process::memory)? + theirs)
-}
-
-/// The processes that it has started and that still run. Linux only.
-fn children(pid: i32) -> Vec<i32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let children = threads.filter_map(|it| fs::read_to_string(it.path().join("children")).ok());
-    children
-        .flat_map(|it| it.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect()
 }
 
 /// The user and system time of all its threads, and of all processes that it has started. Linux has it
 /// to the nanosecond; elsewhere it is what the system says, mostly to the hundredth of a second.
 pub fn cpu_time(pid: i32) -> Result<Duration> {
-    let theirs = children(pid).into_iter().map(|child| cpu_time(child).unwrap_or_default());
+    let theirs = family(pid).into_iter().skip(1).filter_map(|pid| own_threads(pid).ok());
     Ok(own_threads(pid)? + theirs.sum::<Duration>())
 }
 
@@ -96,6 +89,15 @@ pub fn stay_on_core(choose: impl Fn(usize) -> bool) -> Result<()> {
     Ok(sched::sched_setaffinity(Pid::from_raw(0), &cores)?)
 }
 
+/// What this starts has the first core, and this process the others. (Where no core can be chosen, both
+/// have all of them.) `stay_on_core(|_| true)` ends it.
+pub async fn on_one_core<T>(start: impl Future<Output = T>) -> T {
+    let _ = stay_on_core(|core| core == 0); // what is started inherits it
+    let started = start.await;
+    let _ = stay_on_core(|core| core != 0);
+    started
+}
+
 /// Only Linux lets a program choose its cores.
 #[cfg(not(target_os = "linux"))]
 pub fn stay_on_core(_: impl Fn(usize) -> bool) -> Result<()> {
@@ -119,7 +121,7 @@ mod tests {
         let mut line = String::new();
         BufReader::new(shell.stdout.take().context("it has one")?).read_line(&mut line)?;
         let pid = i32::try_from(shell.id())?;
-        let [child] = children(pid)[..] else { anyhow::bail!("not one child") };
+        let [_, child] = family(pid)[..] else { anyhow::bail!("not one child") };
         assert!(memory(pid)? > memory(child)?);
         shell.kill()?;
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), nix::sys::signal::SIGKILL)?;

@@ -34,6 +34,13 @@ pub struct Who {
     pub comes_back: Option<Return>,
 }
 
+impl Who {
+    /// So many that end where their connection breaks.
+    pub fn of(variant: Variant, count: u32) -> Who {
+        Who { variant, count, network: 0, comes_back: None }
+    }
+}
+
 /// A server with its clients connected and waiting; or several, among which they are shared.
 pub struct Running {
     pub servers: Vec<Server>,
@@ -54,8 +61,7 @@ impl Running {
         ports: &[u16],
         count: u32,
     ) -> Result<Running> {
-        let who = Who { variant, count, network: 0, comes_back: None };
-        Running::start_for(who, servers, ports).await
+        Running::start_for(Who::of(variant, count), servers, ports).await
     }
 
     /// The same for any clients.

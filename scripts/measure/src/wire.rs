@@ -69,7 +69,7 @@ pub async fn within(plan: &Plan) -> Result<Vec<Wire>> {
 }
 
 async fn one(plan: &Plan, variant: Variant, number: usize, has_updates: bool) -> Result<Traffic> {
-    let server = start_server(plan, variant.server).await?;
+    let server = start_server(plan, variant.server).await;
     let port = line_before(server.port(), DISTANCE)?;
     let (ours, theirs) = (format!("ours{number}"), format!("theirs{number}"));
     ip(&format!("link add {ours} type veth peer name {theirs}")).await?;
